@@ -1,0 +1,99 @@
+"""What can be wrong with a change of flags. Each error names the field and the cure, for page and command line alike.
+
+FlagError
+├── UnknownEnvironment     no such environment
+├── UnknownFlag            the environment has no such flag
+├── UnknownVariant         the flag has no such variant
+├── UnknownVersion         the environment has no such version
+├── UnknownPlan            no such plan
+├── StaleVersion           somebody changed the flags since the page was read: carries what changed
+├── ReasonMissing          the environment asks for a reason
+├── NothingToChange        already so
+├── NoKnownGood            nobody has marked a version known-good: carries the versions on offer
+└── BadDefinition          a definition that clients would not understand
+"""
+# The names say what went wrong; the tree above says that all of them are errors.
+# ruff: noqa: N818
+
+from collections.abc import Iterable, Sequence
+
+from connections.flags.versions import FlagDiff
+
+
+class FlagError(Exception):
+    """A request that changes nothing. `field`: the input at fault; `message`: what is wrong; `cure`: what to do."""
+
+    def __init__(self, field: str, message: str, cure: str) -> None:
+        super().__init__(f"{message} {cure}")
+        self.field = field
+        self.message = message
+        self.cure = cure
+
+
+class UnknownEnvironment(FlagError):
+    def __init__(self, key: str, known: Iterable[str]) -> None:
+        super().__init__("environment", f"There is no environment {key!r}.", f"Use one of: {', '.join(known)}.")
+
+
+class UnknownFlag(FlagError):
+    def __init__(self, key: str, known: Iterable[str]) -> None:
+        super().__init__("flag", f"There is no flag {key!r} here.", f"Use one of: {', '.join(sorted(known))}.")
+        self.flag = key
+
+
+class UnknownVariant(FlagError):
+    def __init__(self, flag: str, variant: str, known: Iterable[str]) -> None:
+        super().__init__(flag, f"{flag} has no variant {variant!r}.", f"Choose one of: {', '.join(known)}.")
+        self.flag, self.variant = flag, variant
+
+
+class UnknownVersion(FlagError):
+    def __init__(self, number: int, newest: int) -> None:
+        super().__init__("version", f"There is no version {number}.", f"Choose one from 1 to {newest}.")
+
+
+class UnknownPlan(FlagError):
+    def __init__(self, key: str, known: Iterable[str]) -> None:
+        super().__init__("plan", f"There is no plan {key!r}.", f"Use one of: {', '.join(known)}.")
+
+
+class StaleVersion(FlagError):
+    """`current`: the newest version's number; `theirs`: what changed since `expected`; `yours`: what was asked for."""
+
+    def __init__(self, expected: int, current: int, theirs: Sequence[FlagDiff], yours: Sequence[FlagDiff]) -> None:
+        super().__init__(
+            "expected_version",
+            f"The flags changed while you were looking: you saw version {expected}, version {current} is served now.",
+            "Look at what changed, then decide again.",
+        )
+        self.expected, self.current = expected, current
+        self.theirs, self.yours = tuple(theirs), tuple(yours)
+
+
+class ReasonMissing(FlagError):
+    def __init__(self) -> None:
+        super().__init__("reason", "A reason is missing.", "Say why, in at least 3 words.")
+
+
+class NothingToChange(FlagError):
+    def __init__(self) -> None:
+        super().__init__("values", "Nothing would change: already so.", "Nothing needs to be done.")
+
+
+class NoKnownGood(FlagError):
+    """`versions`: numbers of the newest versions, newest first, one of which a person may mark."""
+
+    def __init__(self, environment: str, versions: Sequence[int]) -> None:
+        offered = ", ".join(str(number) for number in versions)
+        super().__init__(
+            "plan",
+            f"Nobody has marked a version of {environment} known-good.",
+            f"Mark one, or revert to one of the last versions: {offered}.",
+        )
+        self.versions = tuple(versions)
+
+
+class BadDefinition(FlagError):
+    def __init__(self, flag: str, message: str) -> None:
+        super().__init__(flag, f"{flag}: {message}.", "Correct the definition.")
+        self.flag = flag

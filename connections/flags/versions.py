@@ -1,0 +1,104 @@
+"""Flag sets as data: their hashes and the differences between two of them. Pure."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Definition = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class FieldDiff:
+    """One field of one definition: JSON values, None where the field is absent."""
+
+    field: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True)
+class FlagDiff:
+    """One flag that differs. `before` and `after` are the served variants' names, None where the flag is absent."""
+
+    flag: str
+    before: str | None
+    after: str | None
+    fields: tuple[FieldDiff, ...] = ()
+
+    @property
+    def served_changes(self) -> bool:
+        """Whether another variant is served, not just described otherwise."""
+        return self.before != self.after or any(change.field in _SERVED for change in self.fields)
+
+
+_SERVED = ("state", "variants", "defaultVariant", "targeting")
+
+
+@dataclass(frozen=True)
+class FlagSet:
+    """What one version of one environment defines. `revision` is the environment's when this was read."""
+
+    environment: str
+    version: int
+    revision: int
+    definitions: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def set_hash(self) -> str:
+        """SHA-256, hexadecimal, over every definition's hash by key."""
+        return set_hash(self.definitions)
+
+    @property
+    def etag(self) -> str:
+        """The strong ETag of everything derived from this set (RFC 9110, 8.8.3): changes whenever the revision does."""
+        return f'"{self.revision}-{self.set_hash[:16]}"'
+
+
+def canonical_json(value: Any) -> str:
+    """The one text of a JSON value: keys sorted, no spaces, non-ASCII as it is. Raises ValueError on NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def same(left: Any, right: Any) -> bool:
+    """Whether two JSON values are the same; unlike Python's ==, true is not 1 and 1 is not 1.0."""
+    return left == right and canonical_json(left) == canonical_json(right)
+
+
+def definition_hash(definition: Definition) -> str:
+    """SHA-256, hexadecimal, of a definition's canonical JSON."""
+    return hashlib.sha256(canonical_json(definition).encode()).hexdigest()
+
+
+def set_hash(definitions: Mapping[str, Definition]) -> str:
+    """SHA-256, hexadecimal, of a whole set: order of the flags does not matter."""
+    hashes = {key: definition_hash(definition) for key, definition in definitions.items()}
+    return hashlib.sha256(canonical_json(hashes).encode()).hexdigest()
+
+
+def diff(before: FlagSet | Mapping[str, Definition], after: FlagSet | Mapping[str, Definition]) -> list[FlagDiff]:
+    """What changes from one set to the other, by flag key. Empty: they define the same."""
+    old, new = _definitions(before), _definitions(after)
+    return [flag_diff(key, old.get(key), new.get(key)) for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
+
+
+def flag_diff(key: str, before: Definition | None, after: Definition | None) -> FlagDiff:
+    """The fields in which two definitions of one flag differ; None: the flag is absent on that side."""
+    old, new = before or {}, after or {}
+    fields = [FieldDiff(name, old.get(name), new.get(name)) for name in sorted({*old, *new})]
+    changed = tuple(change for change in fields if not same(change.before, change.after))
+    return FlagDiff(key, old.get("defaultVariant"), new.get("defaultVariant"), changed)
+
+
+def with_variants(definitions: Mapping[str, Definition], values: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """The changed definitions alone: those of `values` whose served variant differs, with the new one in place."""
+    return {
+        key: {**definitions[key], "defaultVariant": variant}
+        for key, variant in values.items()
+        if definitions[key].get("defaultVariant") != variant
+    }
+
+
+def _definitions(flags: FlagSet | Mapping[str, Definition]) -> Mapping[str, Definition]:
+    return flags.definitions if isinstance(flags, FlagSet) else flags

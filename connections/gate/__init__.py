@@ -1,0 +1,27 @@
+"""The readiness gate: what a team installs into the server that loses answers.
+
+from connections.gate import FlagSource, ReadinessGate, readiness
+"""
+
+from connections.gate.buffer import Priority
+from connections.gate.dependencies import Check
+from connections.gate.errors import EndedBeforeReady, GateError
+from connections.gate.flag_source import FlagSource
+from connections.gate.lifecycle import Cause, State
+from connections.gate.middleware import ReadinessGate
+from connections.gate.readiness import Readiness, readiness
+from connections.gate.selection import StaticFlags
+
+__all__ = [
+    "Cause",
+    "Check",
+    "EndedBeforeReady",
+    "FlagSource",
+    "GateError",
+    "Priority",
+    "Readiness",
+    "ReadinessGate",
+    "State",
+    "StaticFlags",
+    "readiness",
+]

@@ -1,0 +1,80 @@
+"""Every error of the gate.
+
+GateError
+├── IllegalTransition      a lifecycle edge that the table does not have; nothing was changed
+├── StillHeld              the buffer was asked to deliver before it was opened
+├── NothingHeld            the buffer was asked to deliver and holds nothing
+├── InvalidParameters      a strategy's parameters are not what its schema says; names the field and the cure
+├── EndedBeforeReady       `wait_ready()` on a connection that ended first
+├── ClientGone             a send long after the client left; also a ConnectionError, as the ASGI specification asks
+└── FlagSourceError        the flag server's answer cannot be used; the last known good stays
+    ├── FlagServerRefused  it answered with an HTTP status that carries no definitions
+    └── DefinitionsInvalid it answered 200 with something that is not a set of definitions
+"""
+# The names say what went wrong; the tree above says that all of them are errors.
+# ruff: noqa: N818
+
+
+class GateError(Exception):
+    """Base of all errors raised by `connections.gate`."""
+
+
+class IllegalTransition(GateError):
+    """`current` has no edge to `target` in the transition table."""
+
+    def __init__(self, current: str, target: str, why: str) -> None:
+        super().__init__(f"a connection that is {current} cannot become {target} ({why})")
+        self.current = current
+        self.target = target
+        self.why = why
+
+
+class StillHeld(GateError):
+    """Nothing is delivered before ready."""
+
+
+class NothingHeld(GateError):
+    """The buffer is empty."""
+
+
+class InvalidParameters(GateError):
+    """One parameter is wrong. `field` is `<strategy>.<parameter>`, `cure` says what would be right."""
+
+    def __init__(self, field: str, message: str, cure: str) -> None:
+        super().__init__(f"{field}: {message}; {cure}")
+        self.field = field
+        self.message = message
+        self.cure = cure
+
+
+class EndedBeforeReady(GateError):
+    """The connection ended before it was ready; `cause` is the terminal reason."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(f"the connection ended before it was ready: {cause}")
+        self.cause = cause
+
+
+class ClientGone(GateError, ConnectionError):
+    """The client left and the grace is over.
+
+    A ConnectionError is an OSError, which is what ASGI servers raise from `send()` after a disconnect (ASGI WebSocket
+    specification 2.4), so frameworks treat it as they treat the server's own.
+    """
+
+
+class FlagSourceError(GateError):
+    """The flag server's answer cannot be used."""
+
+
+class FlagServerRefused(FlagSourceError):
+    """The flag server answered with `status`."""
+
+    def __init__(self, status: int, what: str) -> None:
+        cure = "check READYWIRE_KEY (manage.py server_key create prints a key)" if status in (401, 403) else "retrying"
+        super().__init__(f"the flag server answered {status} to {what}; {cure}")
+        self.status = status
+
+
+class DefinitionsInvalid(FlagSourceError):
+    """The answer is not a set of definitions; the message names the field."""

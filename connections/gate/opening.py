@@ -1,0 +1,233 @@
+"""From accept to ready: collect what is known of a connection, ask its strategy, announce, enable the consumer."""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any, Protocol
+
+from connections.gate import frames
+from connections.gate.dependencies import CheckResult, run_checks
+from connections.gate.inbound import Inbound
+from connections.gate.lifecycle import SETUP_PATH, Lifecycle, State
+from connections.gate.outbound import Outbound
+from connections.gate.selection import Selection
+from connections.gate.settings import Settings
+from connections.gate.strategies import Action, Progress, Verdict
+from connections.gate.telemetry import milliseconds
+
+Spawn = Callable[[Coroutine[Any, Any, None]], object]
+
+
+class Owner(Protocol):
+    """The connection that is being opened."""
+
+    connection_id: str
+
+    def reject(self, why: str) -> None:
+        """Close 1013."""
+
+    def lost(self) -> None:
+        """A send found the client gone."""
+
+    def changed(self, until: float | None = None) -> None:
+        """The state changed, or the strategy wants to be asked again at `until`."""
+
+
+class Opening:
+    """One connection's way to ready, and what it is missing afterwards."""
+
+    __slots__ = ("_busy", "_checking", "_inbound", "_lifecycle", "_loop", "_marked_late", "_nonce", "_outbound",
+                 "_owner", "_selection", "_settings", "_spawn", "confirmed", "failures", "missing", "opened_at",
+                 "progress")  # fmt: skip
+
+    def __init__(
+        self,
+        owner: Owner,
+        lifecycle: Lifecycle,
+        inbound: Inbound,
+        outbound: Outbound,
+        *,
+        selection: Selection,
+        settings: Settings,
+        spawn: Spawn,
+    ) -> None:
+        self._owner = owner
+        self._lifecycle = lifecycle
+        self._inbound = inbound
+        self._outbound = outbound
+        self._selection = selection
+        self._settings = settings
+        self._spawn = spawn
+        self._loop = asyncio.get_running_loop()
+        self._nonce = secrets.token_hex(8)
+        self._busy = False
+        self._checking: asyncio.Task[None] | None = None
+        self.progress = Progress(settings.requirements, selection.switches, accepted_at=self._loop.time())
+        self.opened_at: float | None = None
+        self.missing: tuple[str, ...] = ()
+        self.confirmed = False
+        self._marked_late = False
+        self.failures: dict[str, str] = {}
+
+    # --- what becomes known ---------------------------------------------------------------------------------------
+
+    async def accepted(self) -> None:
+        """The accept is on the wire."""
+        self.progress.accepted_at = now = self._loop.time()
+        self._lifecycle.move(State.HANDSHAKE_VALIDATING, now, "accepted")
+        if not self._settings.requirements.authenticates or self.progress.authenticated:
+            self._walk_to(State.SERVICE_DEPENDENCY_CHECK, "no authentication to wait for")
+        if self._settings.checks and self._selection.switches.dependency_validation:
+            self._checking = self._loop.create_task(run_checks(self._settings.checks, self._checked))
+        verdict = self._selection.strategy.decide(self.progress, now)
+        if verdict.action in (Action.OPEN, Action.DEGRADE):
+            await self._open(verdict)  # here, so that connection_ready is the first frame after the accept
+        else:
+            self._apply(verdict)
+
+    def asked(self) -> None:
+        """The application asks for a message."""
+        if not self.progress.asked and self._lifecycle.state is not State.CONNECTING:
+            self.progress.asked = True
+            self.reconsider()
+
+    def acknowledged(self, nonce: str) -> None:
+        """The client answered connection_ready."""
+        self.confirmed = self.confirmed or nonce == self._nonce
+
+    def mark_authenticated(self) -> None:
+        self.progress.reported = self.progress.authenticated = True
+        if self._lifecycle.state is State.HANDSHAKE_VALIDATING:
+            self._walk_to(State.SERVICE_DEPENDENCY_CHECK, "the application authenticated the client")
+        self.reconsider()
+
+    def mark_service(self, name: str, ok: bool, why: str = "") -> None:
+        first = ok and name in self.progress.requirements.required and not self.progress.services.get(name)
+        self.progress.reported = True
+        self.progress.services[name] = ok
+        if not ok:
+            self.failures[name] = why or "reported as failed by the application"
+        if first and self._inbound.counts.delivered:
+            self._marked_late = True
+        self.reconsider()
+
+    def mark_ready(self) -> None:
+        self.progress.declared_ready = True
+        self.mark_authenticated()
+        for name in sorted(self.progress.requirements.required | self.progress.requirements.optional):
+            self.mark_service(name, True)
+
+    def _checked(self, result: CheckResult) -> None:
+        self.progress.checks[result.name] = result.ok
+        if not result.ok:
+            self.failures[f"check {result.name}"] = result.error
+        self.reconsider()
+
+    # --- what is done about it ------------------------------------------------------------------------------------
+
+    def opened_too_early(self) -> bool:
+        """Messages reached an application that does report, before it had said that a required service is ready."""
+        unsaid = self.progress.requirements.required - self.progress.services.keys()
+        cut_short = bool(unsaid) and self.progress.reported and self._inbound.counts.delivered > 0
+        return self._marked_late or cut_short
+
+    def reconsider(self) -> None:
+        """Something became known, or time passed: ask the strategy again."""
+        state = self._lifecycle.state
+        if state.open:
+            self._follow_services()
+        elif not self._busy and state in (State.HANDSHAKE_VALIDATING, State.SERVICE_DEPENDENCY_CHECK):
+            self._apply(self._selection.strategy.decide(self.progress, self._loop.time()))
+
+    def decide_now(self) -> None:
+        """The hold limit has passed."""
+        if not self._busy:
+            self._apply(self._selection.strategy.at_deadline(self.progress))
+
+    def enable(self, why: str) -> None:
+        """Let messages flow. Does nothing unless the announcement is out, or has had its time."""
+        if self._lifecycle.state is not State.SERVICES_READY:
+            return
+        self.opened_at = self._loop.time()
+        target = State.GRACEFUL_DEGRADATION if self.missing else State.PROCESSING_READY
+        self._lifecycle.move(target, self.opened_at, why)
+        self._inbound.open()
+        self._owner.changed()
+
+    def end(self) -> None:
+        """The connection is over: stop checking."""
+        if self._checking is not None:
+            self._checking.cancel()
+
+    def _apply(self, verdict: Verdict) -> None:
+        if verdict.action is Action.HOLD:
+            self._owner.changed(verdict.until)
+        elif verdict.action is Action.REJECT:
+            self._owner.reject(verdict.why)
+        else:
+            self._spawn(self._open(verdict))
+
+    async def _open(self, verdict: Verdict) -> None:
+        """Announce, then enable. Where the announcement is stuck, the deadline of services_ready enables."""
+        if self._busy or self._lifecycle.cause is not None:
+            return
+        self._busy = True
+        if verdict.action is Action.DEGRADE:
+            self.missing = verdict.missing
+        self._walk_to(State.SERVICES_READY, verdict.why)
+        self._owner.changed()
+        try:
+            await self._announce()
+        except OSError:
+            self._owner.lost()
+        else:
+            self.enable(verdict.why)
+
+    async def _announce(self) -> None:
+        if not self._settings.announce:
+            return
+        spent = self._lifecycle.spent(self._loop.time())
+        phases = {state.value: milliseconds(took) for state, took in spent.items() if state is not State.CONNECTING}
+        await self._outbound.frame(
+            lambda next_seq: frames.connection_ready(
+                connection_id=self._owner.connection_id,
+                epoch=self._outbound.numbering.epoch,
+                next_seq=next_seq,
+                mode="degraded" if self.missing else "normal",
+                strategy=self._selection.strategy.name,
+                flags_revision=self._selection.revision,
+                phases_ms=phases,
+                nonce=self._nonce,
+            )
+        )
+        if self.missing:
+            await self._say_services()
+
+    async def _say_services(self) -> None:
+        if not self._settings.announce:
+            return
+        name, missing = self._owner.connection_id, self.missing
+        degraded = frames.connection_degraded(connection_id=name, missing=missing)
+        text = degraded if missing else frames.connection_recovered(connection_id=name)
+        with suppress(OSError):
+            await self._outbound.frame(lambda _: text)
+
+    def _follow_services(self) -> None:
+        """An open connection is not closed for a service: it degrades, says so, and recovers."""
+        verdict = self._selection.strategy.decide(self.progress, self._loop.time())
+        degraded = verdict.action in (Action.DEGRADE, Action.REJECT) and self._selection.switches.degraded_mode
+        missing = verdict.missing if degraded else ()
+        if verdict.action is Action.HOLD or missing == self.missing:
+            return
+        self.missing = missing
+        target = State.GRACEFUL_DEGRADATION if missing else State.PROCESSING_READY
+        if self._lifecycle.state is not target:
+            self._lifecycle.move(target, self._loop.time(), verdict.why)
+        self._spawn(self._say_services())
+
+    def _walk_to(self, target: State, why: str) -> None:
+        """Follow the setup path to `target`, passing each state on the way."""
+        now = self._loop.time()
+        for state in SETUP_PATH[SETUP_PATH.index(self._lifecycle.state) + 1 : SETUP_PATH.index(target) + 1]:
+            self._lifecycle.move(state, now, why)

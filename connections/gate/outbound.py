@@ -1,0 +1,44 @@
+"""From the application to the client: numbered, one message at a time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from connections.gate.frames import Numbering
+
+Message = MutableMapping[str, Any]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class Outbound:
+    """Numbers events and sends. The lock makes the order of numbers the order on the wire, also where several tasks of
+    the application send at once. Every method raises OSError where the server says that the client is gone."""
+
+    __slots__ = ("_lock", "_number", "_send", "numbering", "sent", "undelivered")
+
+    def __init__(self, send: Send, epoch: str, *, number: bool) -> None:
+        self.numbering = Numbering(epoch)
+        self.sent = 0
+        self.undelivered = 0
+        self._number = number
+        self._send = send
+        self._lock = asyncio.Lock()
+
+    async def event(self, message: Message) -> None:
+        """Send one message of the application."""
+        async with self._lock:
+            text = message.get("text")
+            if self._number and text is not None and (numbered := self.numbering.number(text)) is not text:
+                message = {**message, "text": numbered}
+            await self._send(message)
+            self.sent += 1
+
+    async def frame(self, text: Callable[[int], str]) -> None:
+        """Send one frame of the gate, made from the next sequence number."""
+        async with self._lock:
+            await self._send({"type": "websocket.send", "text": text(self.numbering.next_seq)})
+
+    async def control(self, message: Message) -> None:
+        """Send an accept, a close or a part of a refusal."""
+        async with self._lock:
+            await self._send(message)

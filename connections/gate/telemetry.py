@@ -1,0 +1,124 @@
+"""One structured record per connection end, and the counters that the flag source reports.
+
+Records are JSON objects, one per line, on the logger `readywire.gate` at level INFO (WARNING where the gate had to
+close). Their fields are those of `ConnectionRecord`, and `event` is always "connection_end". No message content, token
+or header ever enters a record.
+"""
+
+import json
+import logging
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+
+from connections.gate.buffer import Counts
+from connections.gate.lifecycle import Cause
+
+logger = logging.getLogger("readywire.gate")
+
+_LOUD = frozenset({Cause.NOT_READY, Cause.OVERFLOW, Cause.APPLICATION_ERROR, Cause.APPLICATION_RETURNED})
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionRecord:
+    """How one connection went."""
+
+    connection_id: str
+    environment: str
+    path: str
+    strategy: str
+    flags_revision: int | None
+    cause: Cause
+    """The terminal reason."""
+    why: str
+    """One sentence of evidence for it."""
+    state_reached: str
+    """The last state before it began to end."""
+    close_code: int | None
+    closed_by: str
+    """client, application, gate, server, or "" where it was never open."""
+    duration_ms: float
+    held_ms: float | None
+    """From accept until messages could flow; None where they never did."""
+    states_ms: Mapping[str, float]
+    confirmed: bool
+    """The client acknowledged connection_ready."""
+    false_ready: bool
+    """Messages reached the application before it marked a required service: opened too early."""
+    messages: Counts
+    """The client's messages: accepted = delivered + evicted + expired + held."""
+    sent: int
+    """Messages that the server took from the application."""
+    undelivered: int
+    """Messages that the application sent after the client had left."""
+    backpressure: int
+    """How often reading was paused because the buffer was full; while paused, a disconnect is not seen."""
+    failures: Mapping[str, str] = field(default_factory=dict)
+    """Services and checks that failed, with the reason."""
+    problems: tuple[str, ...] = ()
+    """What was wrong with the flags, and what was used instead."""
+    error: str = ""
+    """Type of the application's exception, if it raised one."""
+
+    def to_json(self) -> str:
+        return json.dumps({"event": "connection_end", **asdict(self)}, separators=(",", ":"))
+
+
+def milliseconds(seconds: float) -> float:
+    """Milliseconds, to the microsecond."""
+    return round(seconds * 1000, 3)
+
+
+def emit(record: ConnectionRecord) -> None:
+    """Write one record."""
+    level = logging.WARNING if record.cause in _LOUD or record.problems else logging.INFO
+    if logger.isEnabledFor(level):
+        logger.log(level, "%s", record.to_json())
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Counts since the process started: evaluations by flag and variant, connections by strategy and cause. Totals, so
+    that a report that is lost, or arrives twice, changes nothing."""
+
+    evaluations: dict[str, dict[str, int]]
+    connections: dict[str, dict[str, int]]
+    changes: int
+    """Grows with every count: equal means nothing is new."""
+
+
+class Counters:
+    """Counts from any thread; the lock is held for a few additions only."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._evaluations: dict[str, dict[str, int]] = {}
+        self._connections: dict[str, dict[str, int]] = {}
+        self._changes = 0
+
+    def evaluated(self, evaluations: Iterable[tuple[str, str]]) -> None:
+        """Count one connection's evaluations: pairs of flag and variant."""
+        with self._lock:
+            self._changes += 1
+            for flag, variant in evaluations:
+                _count(self._evaluations, flag, variant)
+
+    def ended(self, strategy: str, cause: Cause) -> None:
+        """Count one connection's end."""
+        with self._lock:
+            self._changes += 1
+            _count(self._connections, strategy, cause.value)
+
+    def totals(self) -> Totals:
+        """The counts so far."""
+        with self._lock:
+            return Totals(_copy(self._evaluations), _copy(self._connections), self._changes)
+
+
+def _count(counts: dict[str, dict[str, int]], outer: str, key: str) -> None:
+    inner = counts.setdefault(outer, {})
+    inner[key] = inner.get(key, 0) + 1
+
+
+def _copy(counts: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
+    return {outer: dict(inner) for outer, inner in counts.items()}

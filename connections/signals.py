@@ -1,0 +1,9 @@
+"""What this layer announces to the layers above, after commit. Receivers that fail cost nothing here."""
+
+from django.dispatch import Signal
+
+revision_served = Signal()
+"""An environment serves a new revision. Arguments: environment (its key), revision (its number)."""
+
+server_reported = Signal()
+"""A watched server told what it holds. Arguments: environment (its key), instance (the server's name)."""

@@ -1,0 +1,162 @@
+"""One act on flags, from preview to result: what it asks of the person, and carrying it out once.
+
+Asked in proportion to how hard it is to undo: a reason and a named button; in production a tick as well; towards
+something new in production the environment's name, typed.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+
+from connections.flags.control import Preview, check_reason
+from connections.flags.errors import FlagError, NothingToChange, ReasonMissing, StaleVersion
+from connections.flags.reading import flag_set
+from connections.flags.versions import FlagDiff
+from connections.models import Environment, Revision, Version
+from dashboard.permissions import person
+from dashboard.queries_flags import flags_state
+from dashboard.submissions import new_key, once
+
+LONGEST_REASON = 1000
+CHIPS = ("Answers vanish mid-conversation", "Accepted but not ready", "Trying another strategy")
+
+
+class Towards(Enum):
+    """Where an act leads: back to what was served before, or to something new."""
+
+    KNOWN = "known"
+    NEW = "new"
+
+
+@dataclass(frozen=True)
+class Act:
+    """One act as its page shows it. `perform(author, reason, expected_version)` raises FlagError."""
+
+    environment: Environment
+    title: str
+    verb: str
+    """Begins the button, which then names the place: "Undo revision 42" in staging."""
+    lede: str
+    preview: Preview
+    towards: Towards
+    perform: Callable[[str, str, int], Version]
+    address: str
+    back: str
+    hidden: Mapping[str, str] = field(default_factory=dict)
+    chips: tuple[str, ...] = CHIPS
+    theirs: tuple[FlagDiff, ...] = ()
+    """What others changed since the person opened the page."""
+    page: str = "acts/page.html"
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def button(self) -> str:
+        return f"{self.verb} in {self.environment.name.lower()}"
+
+    @property
+    def asks_tick(self) -> bool:
+        return self.environment.is_production and self.towards is Towards.KNOWN
+
+    @property
+    def asks_name(self) -> bool:
+        return self.environment.is_production and self.towards is Towards.NEW
+
+
+@dataclass
+class ActForm:
+    """What the person typed, and what is wrong with it, by field."""
+
+    reason: str = ""
+    ticked: bool = False
+    typed: str = ""
+    key: str = field(default_factory=new_key)
+    expected_version: int = 0
+    errors: dict[str, str] = field(default_factory=dict)
+    stale: StaleVersion | None = None
+
+    @classmethod
+    def read(cls, request: HttpRequest) -> "ActForm":
+        """The form as it was sent; one without its key or version was not made by us."""
+        sent = request.POST
+        form = cls(
+            reason=sent.get("reason", "")[:LONGEST_REASON],
+            ticked=sent.get("ticked") == "yes",
+            typed=sent.get("typed", "").strip(),
+            key=sent.get("key", ""),
+        )
+        if not 16 <= len(form.key) <= 64:
+            form.key = new_key()
+            form.errors["form"] = "This form is incomplete. Look at the preview again, then send it."
+        version = sent.get("expected_version", "")
+        form.expected_version = int(version) if version.isascii() and version.isdigit() and len(version) < 16 else 0
+        return form
+
+    def check(self, act: Act) -> bool:
+        """Fill `errors` with all that is missing, at once."""
+        try:
+            check_reason(act.environment, self.reason)
+        except ReasonMissing as missing:
+            self.errors["reason"] = missing.cure
+        if act.asks_tick and not self.ticked:
+            self.errors["ticked"] = f"Tick the box: this changes {act.environment.name.lower()}."
+        if act.asks_name and self.typed != act.environment.key:
+            self.errors["typed"] = f"Typed name does not match {act.environment.key}."
+        return not self.errors
+
+
+def act_page(request: HttpRequest, act: Act) -> HttpResponse:
+    """GET previews the act; POST carries it out once and leads to the revision it made, or says what is missing."""
+    if request.method != "POST":
+        form = ActForm(expected_version=act.preview.version, reason=request.GET.get("reason", "")[:LONGEST_REASON])
+        return _render(request, act, form, 200)
+    form = ActForm.read(request)
+    author = person(request).name
+    try:
+        # A form that was carried out is answered by its result, whatever has changed since.
+        done = once(form.key, author, lambda: _perform(act, form, author))
+    except _IncompleteError:
+        return _render(request, act, form, 422)
+    except StaleVersion as stale:
+        form.stale, form.expected_version = stale, stale.current
+        return _render(request, act, form, 409)
+    except NothingToChange as nothing:
+        form.errors["form"] = nothing.message
+        return _render(request, act, form, 409)
+    except FlagError as error:
+        form.errors["form"] = str(error)
+        return _render(request, act, form, 422)
+    address = reverse("revision", args=[act.environment.key, done.result["revision"]])
+    return HttpResponseRedirect(f"{address}?again=1" if done.again else address)
+
+
+class _IncompleteError(Exception):
+    """The form lacks something; `form.errors` says what. Raised so that the submission's key is not spent."""
+
+
+def _perform(act: Act, form: ActForm, author: str) -> dict[str, Any]:
+    if not form.check(act):
+        raise _IncompleteError
+    version = act.perform(author, form.reason, form.expected_version)
+    revision = Revision.objects.filter(version=version).latest("number")
+    return {"environment": act.environment.key, "version": version.number, "revision": revision.number}
+
+
+def _render(request: HttpRequest, act: Act, form: ActForm, status: int) -> HttpResponse:
+    state = flags_state(act.environment.key)
+    context = {
+        "act": act,
+        "form": form,
+        "state": state,
+        "environment": act.environment,
+        "next_revision": state["revision"] + 1,
+        "others": len(flag_set(act.environment.key).definitions) - len(act.preview.diffs),
+        "theirs": form.stale.theirs if form.stale else act.theirs,
+        "newest": Revision.objects.filter(environment=act.environment).first(),
+        **act.extra,
+    }
+    return render(request, act.page, context, status=status)

@@ -1,0 +1,16 @@
+"""Addresses for watched servers, OFREP clients and supervisors. Included at the root."""
+
+from django.urls import URLPattern, URLResolver, path
+
+from dashboard.api import definitions, events, health, ofrep, reports
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/v1/definitions", definitions.definitions, name="definitions"),
+    path("api/v1/definitions/stream", events.stream, name="definitions_stream"),
+    path("api/v1/servers/report", reports.report, name="server_report"),
+    path("ofrep/v1/evaluate/flags", ofrep.evaluate_flags, name="ofrep_bulk"),
+    path("ofrep/v1/evaluate/flags/<path:key>", ofrep.evaluate_flag, name="ofrep_single"),
+    path("ofrep/v1/events", events.stream, name="ofrep_events"),
+    path("healthz", health.alive, name="healthz"),
+    path("readyz", health.ready, name="readyz"),
+]

@@ -1,0 +1,284 @@
+"""Parts that every time chart shares, pure: axes, marks, steps, the "never" lane. Colours are token names.
+
+A colour is a token's name, "--down", or with an opacity in percent, "--down@7". The browser puts in the theme's value
+(static/js/plots.js). Figures are plain dicts: `go.Figure` refuses token names and costs 200 times as much; a test
+swaps colours in and validates every figure through it.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from dashboard import sentences
+from dashboard.charts.series import Bucket, Mark, Window, floor
+
+Figure = dict[str, Any]
+CLEAR = "rgba(0,0,0,0)"
+EMPTY = "No probe in this range."
+_TICKS_MS = (1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000)
+_MOST_TICKS = 7
+_NEAR_SHARE = 0.045
+"""Marks nearer than this share of the window are drawn as one."""
+MARGIN = {"l": 64, "r": 8, "t": 18, "b": 26}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A chart's table twin: the same numbers, for those who do not see it."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A figure with its words. `height` is in px and fixed, so that nothing moves when data comes."""
+
+    key: str
+    title: str
+    hint: str
+    lede: str
+    height: int
+    figure: Figure
+    table: Table
+    legend: Sequence[tuple[str, str]] = field(default_factory=tuple)
+    """(name, token) pairs, drawn in HTML under the plot."""
+
+    def to_json(self) -> dict[str, Any]:
+        """All but the table, which is asked for when somebody opens it."""
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "table"}
+
+
+def local(at: datetime, zone: ZoneInfo) -> str:
+    """Plotly draws the numbers it is given: wall-clock time of the page's zone, without an offset."""
+    return at.astimezone(zone).replace(tzinfo=None).isoformat(timespec="seconds")
+
+
+def time_axis(window: Window, zone: ZoneInfo) -> Figure:
+    """The x axis that every chart of a page has."""
+    long = window.end - window.start > timedelta(hours=36)
+    return {
+        "type": "date",
+        "range": [local(window.start, zone), local(window.end, zone)],
+        "tickformat": "%-d %b" if long else "%H:%M",
+        "hoverformat": "%-d %b %H:%M" if long else ("%H:%M:%S" if window.width is None else "%H:%M"),
+        "nticks": 8,
+        "showgrid": False,
+        "zeroline": False,
+        "linecolor": "--line",
+        "tickcolor": "--line",
+        "ticks": "outside",
+        "ticklen": 4,
+        "tickfont": {"color": "--text3", "size": 11},
+        "fixedrange": True,
+    }
+
+
+def layout(window: Window, zone: ZoneInfo, yaxis: Figure, **extra: Any) -> Figure:
+    """A chart's layout: transparent, no legend, marks of the window, nothing that Plotly guesses."""
+    shapes, annotations = marks(window, zone)
+    return {
+        "margin": MARGIN,
+        "paper_bgcolor": CLEAR,
+        "plot_bgcolor": CLEAR,
+        "font": {"family": "--sans", "size": 12, "color": "--text2"},
+        "showlegend": False,
+        "dragmode": False,
+        "hovermode": "x unified",
+        "hoverlabel": {"bgcolor": "--raised", "bordercolor": "--edge", "font": {"color": "--text", "size": 12}},
+        "xaxis": time_axis(window, zone),
+        "yaxis": {
+            "automargin": False,
+            "fixedrange": True,
+            "gridcolor": "--line",
+            "zeroline": False,
+            "ticks": "",
+            "tickfont": {"color": "--text3", "size": 11},
+            **yaxis,
+        },
+        "shapes": [*shapes, *extra.pop("shapes", [])],
+        "annotations": [*annotations, *extra.pop("annotations", [])],
+        **extra,
+    }
+
+
+def marks(window: Window, zone: ZoneInfo) -> tuple[list[Figure], list[Figure]]:
+    """Revisions as lines with "▼ r42" above the plot, near ones as "▼ 3"; the time of a fault as a tint behind."""
+    shapes = [_line(group[0].at, zone) for group in grouped(window)]
+    annotations = [_label(group, zone) for group in grouped(window)]
+    if window.failing_since and window.failing_since < window.end:
+        shapes.insert(0, _tint(max(window.failing_since, window.start), window.end, zone))
+    return shapes, annotations
+
+
+def grouped(window: Window) -> list[list[Mark]]:
+    """Marks in order of time, those nearer than they can be told apart together."""
+    near = (window.end - window.start) * _NEAR_SHARE
+    groups: list[list[Mark]] = []
+    for mark in sorted(window.marks, key=lambda mark: mark.at):
+        if groups and mark.at - groups[-1][0].at < near:
+            groups[-1].append(mark)
+        else:
+            groups.append([mark])
+    return groups
+
+
+def _line(at: datetime, zone: ZoneInfo) -> Figure:
+    x = local(at, zone)
+    line = {"color": "--text", "width": 1.5}
+    return {"type": "line", "x0": x, "x1": x, "yref": "paper", "y0": 0, "y1": 1, "line": line, "layer": "above"}
+
+
+def _label(group: Sequence[Mark], zone: ZoneInfo) -> Figure:
+    return {
+        "x": local(group[0].at, zone),
+        "y": 1,
+        "yref": "paper",
+        "yanchor": "bottom",
+        "xanchor": "center",
+        "showarrow": False,
+        "text": f"▼ {group[0].label}" if len(group) == 1 else f"▼ {len(group)}",
+        "hovertext": "<br>".join(f"{mark.label} {mark.text}".strip() for mark in group),
+        "font": {"color": "--text", "size": 11},
+    }
+
+
+def _tint(start: datetime, end: datetime, zone: ZoneInfo) -> Figure:
+    return {
+        "type": "rect",
+        "x0": local(start, zone),
+        "x1": local(end, zone),
+        "yref": "paper",
+        "y0": 0,
+        "y1": 1,
+        "fillcolor": "--down@8",
+        "line": {"width": 0},
+        "layer": "below",
+    }
+
+
+def stepped(window: Window, points: Iterable[tuple[Bucket, float | None, str]], zone: ZoneInfo) -> Figure:
+    """x, y and text of a stepped line: a bucket is a bucket, and where there is none the line has a gap."""
+    xs: list[str] = []
+    ys: list[float | None] = []
+    texts: list[str] = []
+    end: datetime | None = None
+    for bucket, value, text in points:
+        if end is not None and bucket.start > end:
+            xs += [local(end, zone), local(end, zone)]
+            ys += [ys[-1], None]
+            texts += [texts[-1], ""]
+        xs.append(local(bucket.start, zone))
+        ys.append(value)
+        texts.append(text)
+        end = bucket.start + window.bucket
+    if end is not None:
+        # The last bucket is drawn as far as it has come.
+        xs.append(local(max(min(end, window.end), window.start), zone))
+        ys.append(ys[-1])
+        texts.append(texts[-1])
+    return {"x": xs, "y": ys, "text": texts, "hovertemplate": "%{text}<extra></extra>", "connectgaps": False}
+
+
+def table_time(window: Window, at: datetime, zone: ZoneInfo) -> str:
+    """When a row of a table twin began."""
+    return sentences.clock(at, zone, window.end, seconds=window.width is None)
+
+
+def size_words(size: timedelta) -> str:
+    """A bucket's length: "30 s", "minute", "hour", "5 min"."""
+    seconds = size.total_seconds()
+    for unit, word, short in ((3600, "hour", "h"), (60, "minute", "min")):
+        if seconds >= unit and seconds % unit == 0:
+            return word if seconds == unit else f"{seconds // unit:g}{sentences.NBSP}{short}"
+    return f"{seconds:g}{sentences.NBSP}s"
+
+
+def columns(window: Window, size: timedelta) -> list[datetime]:
+    """Starts of all columns of a regular grid over the window, empty ones too."""
+    start = floor(window.start, size)
+    found = []
+    while start < window.end:
+        found.append(start)
+        start += size
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyScale:
+    """A log axis of milliseconds with a lane "never" above the deadline."""
+
+    low: float
+    deadline: float
+
+    @classmethod
+    def of(cls, values_us: Iterable[float | None], deadline_us: int) -> "LatencyScale":
+        """A scale that holds all finite values. It starts at 100 ms, or lower where values or the deadline are."""
+        deadline = deadline_us / 1000
+        lowest = min((us / 1000 for us in values_us if us and not math.isinf(us)), default=100.0)
+        floor_ms = max(min(lowest, 100.0, deadline / 10), 1.0)
+        return cls(float(max(tick for tick in _TICKS_MS if tick <= floor_ms)), deadline)
+
+    @property
+    def never(self) -> float:
+        """Where "never" is drawn: a step above the deadline, on the log scale."""
+        return float(self.deadline * (self.deadline / self.low) ** 0.1)
+
+    @property
+    def top(self) -> float:
+        """The upper end of the axis."""
+        return float(self.deadline * (self.deadline / self.low) ** 0.15)
+
+    def y(self, us: float | None) -> float | None:
+        """Milliseconds to draw, clipped to the scale."""
+        if us is None or math.isnan(us):
+            return None
+        return self.never if math.isinf(us) else round(max(us / 1000, self.low), 3)
+
+    def ticks(self) -> list[float]:
+        """Round values from the lowest to the deadline, at most seven."""
+        found = [tick for tick in _TICKS_MS if self.low <= tick <= self.deadline]
+        while len(found) > _MOST_TICKS:
+            found = found[::2] if len(found) % 2 else [found[0], *found[1::2]]
+        return [float(tick) for tick in found]
+
+    def axis(self) -> Figure:
+        """The y axis."""
+        ticks = self.ticks()
+        return {
+            "type": "log",
+            "range": [math.log10(self.low), math.log10(self.top)],
+            "tickvals": [*ticks, self.never],
+            "ticktext": [*(sentences.latency(tick * 1000).replace(".0", "") for tick in ticks), "never"],
+        }
+
+
+def end_labels(
+    window: Window, scale: LatencyScale, ends: Sequence[tuple[str, float | None]], zone: ZoneInfo
+) -> list[Figure]:
+    """Names at the right end of their lines; lines that end together share one label: "p95, p99"."""
+    height = math.log10(scale.top) - math.log10(scale.low)
+    groups: list[tuple[list[str], float]] = []
+    for name, us in ends:
+        y = scale.y(us)
+        if y is None:
+            continue
+        if groups and abs(math.log10(groups[-1][1]) - math.log10(y)) < 0.06 * height:
+            groups[-1][0].append(name)
+        else:
+            groups.append(([name], y))
+    return [
+        {
+            "x": local(window.end, zone),
+            "y": math.log10(y),
+            "xanchor": "right",
+            "yanchor": "top" if y == scale.never else "bottom",
+            "showarrow": False,
+            "text": ", ".join(names),
+            "font": {"color": "--text2", "size": 11},
+        }
+        for names, y in groups
+    ]

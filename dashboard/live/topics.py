@@ -1,0 +1,116 @@
+"""What each topic says: computed once for all who listen, as JSON-ready data. Database reads only; no sockets here."""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import connections as database_connections
+from django.db.models import Count, Max, Q, Sum
+from django.template.loader import render_to_string
+
+from connections.flags.errors import UnknownEnvironment
+from connections.models import Environment, WatchedServer
+from dashboard.queries.overview import OverviewReader
+from dashboard.queries.target import TargetReader
+from dashboard.queries_flags import flags_state
+from probes.models import Target, TargetStatus
+
+Data = dict[str, Any]
+PROCESSES_STALE_SECONDS = 20
+"""The supervisor writes every 5 s; a file older than this tells nothing about now."""
+
+
+class Topics:
+    """Computes topics by name. Used by one thread at a time: the hub's."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._overview = OverviewReader()
+        self._data_dir = data_dir
+        self._families: Mapping[str, Callable[[str, datetime], Data | None]] = {
+            "overview": self._overview_topic,
+            "target": self._target_topic,
+            "flags": self._flags_topic,
+            "health": self._health_topic,
+        }
+
+    def known(self, topic: str) -> bool:
+        """Whether a client may subscribe to this name; its subject may still not exist."""
+        family, _, subject = topic.partition(":")
+        return family in self._families and bool(subject) == (family in ("target", "flags"))
+
+    def compute(self, topic: str, now: datetime) -> Data | None:
+        """The topic's data, or None where its subject does not exist."""
+        family, _, subject = topic.partition(":")
+        return self._families[family](subject, now)
+
+    def pulse(self) -> tuple[Any, ...]:
+        """Changes whenever anything a page shows was written. Four aggregates, no rows."""
+        statuses = TargetStatus.objects.aggregate(Sum("sequence"), Count("pk"), Max("since"))
+        return (
+            tuple(statuses.values()),
+            tuple(Target.objects.aggregate(all=Count("pk"), paused=Count("pk", filter=~Q(paused_by=""))).values()),
+            tuple(Environment.objects.order_by("position").values_list("revision", flat=True)),
+            tuple(WatchedServer.objects.aggregate(Max("reported_at"), Count("pk")).values()),
+        )
+
+    def rest(self) -> None:
+        """Nobody looks: no database connection is held for them."""
+        database_connections.close_all()
+
+    def _overview_topic(self, _: str, now: datetime) -> Data:
+        shown = self._overview.read(now)
+        return {
+            "rows": {row.slug: row.to_json() for row in shown.rows},
+            "order": shown.order,
+            "counts": dict(shown.counts),
+            "stories": render_to_string("overview/stories.html", {"stories": shown.stories, "more": shown.more}),
+        }
+
+    def _target_topic(self, slug: str, now: datetime) -> Data | None:
+        target = TargetReader.find(slug)
+        return TargetReader(target).live(now) if target else None
+
+    def _flags_topic(self, key: str, now: datetime) -> Data | None:
+        try:
+            return flags_state(key, now=now)
+        except UnknownEnvironment:
+            return None
+
+    def _health_topic(self, _: str, now: datetime) -> Data:
+        states = dict(TargetStatus.objects.values_list("state").annotate(Count("pk")))
+        return {
+            "down": states.get("down", 0),
+            "degraded": states.get("degraded", 0),
+            "processes": troubled_processes(self._data_dir, now),
+        }
+
+
+def troubled_processes(data_dir: Path, now: datetime) -> list[Data]:
+    """The supervisor's children that are not running: name, state, since, why. Empty where nobody supervises."""
+    try:
+        told = json.loads((data_dir / "processes.json").read_text())
+        if (now - datetime.fromisoformat(told["at"])).total_seconds() > PROCESSES_STALE_SECONDS:
+            return []
+        return [
+            {"name": each["name"], "state": each["state"], "since": each["since"], "why": each.get("why", "")}
+            for each in told["processes"]
+            if each["state"] != "running"
+        ]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def changed_rows(before: Data | None, after: Data) -> Data:
+    """The overview without the rows that stayed as they were."""
+    if before is None:
+        return after
+    rows = {slug: row for slug, row in after["rows"].items() if before["rows"].get(slug) != row}
+    return {**after, "rows": rows}
+
+
+def default_topics() -> Topics:
+    """The topics of this installation."""
+    return Topics(settings.DATA_DIR)

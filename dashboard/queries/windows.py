@@ -1,0 +1,131 @@
+"""A target's buckets over a range: from single results for minutes, from rollups for hours and days."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+from dashboard.charts.series import (
+    FIGURES,
+    MOST_DOTS,
+    Bucket,
+    Dot,
+    Mark,
+    Range,
+    Window,
+    event_counts,
+    floor,
+    histogram_of,
+    merged,
+    raw_bucket,
+)
+from dashboard.queries.changes import changes_in, revisions_between
+from probes.engine.outcome import FailureKind
+from probes.histogram import Histogram
+from probes.models import Result, Rollup, Target
+
+_OURS = frozenset(kind.value for kind in FailureKind if kind.ours)
+_RAW = (
+    "slot", "ok", "kind", "flagged", "events", "start_delay_us", "dns_us", "tcp_us", "tls_us", "upgrade_us",
+    "race_window_us",
+)  # fmt: skip
+
+
+def window(target: Target, range_: Range, now: datetime, failing_since: datetime | None = None) -> Window:
+    """What the charts of a target show over a range that ends now. Two queries."""
+    bucket = raw_bucket(range_, target.interval) if range_.width is None else range_.bucket
+    start = floor(now - range_.length, bucket)
+    dots: list[Dot] = []
+    if range_.width is None:
+        rows = _raw(target, start, now)
+        found: Iterable[Bucket] = [_bucket_of_result(row) for row in rows]
+        dots = [dot for row in rows[-MOST_DOTS:] if (dot := _dot(row))]
+    else:
+        found = _rolled_up(target, range_.width, start, now)
+    marks = [
+        Mark(revision.at, f"r{revision.number}", _mark_text(revision))
+        for revision in reversed(revisions_between(target.environment_id, start, now))
+    ]
+    return Window(
+        start=start,
+        end=now,
+        bucket=bucket,
+        buckets=merged(found, bucket),
+        dots=dots,
+        marks=marks,
+        events=tuple(target.script.get("events", ())),
+        deadline_us=target.deadline_ms * 1000,
+        objective_us=target.ready_objective_ms * 1000,
+        failing_since=failing_since,
+        width=range_.width,
+    )
+
+
+def _mark_text(revision: Any) -> str:
+    changes = changes_in(revision)
+    return "; ".join(f"{change.flag}: {change.before or '–'} → {change.after or '–'}" for change in changes)
+
+
+def _raw(target: Target, start: datetime, end: datetime) -> list[dict[str, Any]]:
+    rows = Result.objects.filter(target=target, slot__gte=start, slot__lte=end).order_by("slot")
+    return [dict(row) for row in rows.values(*_RAW)]
+
+
+def _dot(row: dict[str, Any]) -> Dot | None:
+    """A probe as a dot; None for what has no place: ours, flagged, or only listening."""
+    if row["kind"] in _OURS or row["flagged"]:
+        return None
+    if row["race_window_us"] is not None:
+        return Dot(row["slot"], float(row["race_window_us"]), row["kind"])
+    return None if row["ok"] else Dot(row["slot"], math.inf, row["kind"])
+
+
+def _bucket_of_result(row: dict[str, Any]) -> Bucket:
+    """One result as a bucket, by the rules of `probes.rollups.Tally`."""
+    bucket = Bucket(row["slot"])
+    if row["kind"]:
+        bucket.kinds = Counter({row["kind"]: 1})
+    if row["kind"] in _OURS:
+        bucket.ours = 1
+        return bucket
+    bucket.probes, bucket.failed, bucket.flagged = 1, int(not row["ok"]), int(row["flagged"])
+    events = row["events"]
+    marks, defects = events.get("marks", {}), events.get("defects", {})
+    bucket.events = event_counts([*marks, *events.get("absent", ())], marks, defects)
+    never = int(not row["ok"] and row["race_window_us"] is None)
+    counted = {figure: None if row["flagged"] else row[f"{figure}_us"] for figure in FIGURES}
+    counted["start_delay"] = row["start_delay_us"]
+    bucket.histograms = {
+        figure: histogram_of([us], beyond=never if figure == "race_window" else 0) for figure, us in counted.items()
+    }
+    return bucket
+
+
+def _rolled_up(target: Target, width: int, start: datetime, end: datetime) -> Iterator[Bucket]:
+    rows = Rollup.objects.filter(target=target, width=width, start__gte=start, start__lte=end)
+    columns = ("start", "probes", "failed", "ours", "flagged", "kinds", "events", "histograms")
+    return (_bucket_of_rollup(row) for row in rows.values(*columns).iterator())
+
+
+def _bucket_of_rollup(row: dict[str, Any]) -> Bucket:
+    return Bucket(
+        start=row["start"],
+        probes=row["probes"],
+        failed=row["failed"],
+        ours=row["ours"],
+        flagged=row["flagged"],
+        kinds=Counter(row["kinds"]),
+        events={event: Counter(counts) for event, counts in row["events"].items()},
+        histograms={
+            figure: Histogram.from_json(data) for figure, data in row["histograms"].items() if figure in FIGURES
+        },
+    )
+
+
+def newest_result(target: Target) -> datetime | None:
+    """The newest slot with a result of any age."""
+    slots: Iterable[datetime] = (
+        Result.objects.filter(target=target).order_by("-slot").values_list("slot", flat=True)[:1]
+    )
+    return next(iter(slots), None)

@@ -1,0 +1,117 @@
+"""Filters and tags of the console's templates. A builtin library: no {% load %} needed."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from django import template
+from django.conf import settings
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from dashboard import sentences
+from dashboard.sentences import Part
+
+register = template.Library()
+_CLASSES = {"strong": "", "symptom": "symptom", "flag": "nowrap"}
+
+
+@register.simple_tag
+def shape(state: str) -> SafeString:
+    """The state's shape; always beside its word."""
+    known = state if state in sentences.STATE_WORDS else "unknown"
+    return format_html(
+        '<svg class="shape shape--{0}" aria-hidden="true"><use href="#shape-{0}"/></svg>',
+        known,
+    )
+
+
+@register.simple_tag
+def state(state: str) -> SafeString:
+    """Shape and word of a state."""
+    return format_html('<span class="state state--{}">{} {}</span>', state, shape(state), word(state))
+
+
+@register.filter
+def word(state: str) -> str:
+    """A state's word: "Not probed yet"."""
+    return sentences.STATE_WORDS.get(state, state)
+
+
+@register.simple_tag
+def env_label(name: str, production: bool = False) -> SafeString:
+    """An environment's label: outlined, and inverted with a hatch mark for production."""
+    if not production:
+        return format_html('<span class="env">{}</span>', name.lower())
+    return format_html(
+        '<span class="env env--production">'
+        '<svg width="9" height="9" aria-hidden="true"><use href="#icon-hatch"/></svg>{}</span>',
+        name.lower(),
+    )
+
+
+@register.filter
+def initials(name: str) -> str:
+    """Up to two letters of a name: "Mara Klein" -> "MK"."""
+    words = name.split()
+    return "".join(part[0] for part in ([words[0], words[-1]] if len(words) > 1 else words)).upper()
+
+
+@register.filter
+def parts(runs: Sequence[Part]) -> SafeString:
+    """A sentence's parts as text with emphasis."""
+    return format_html_join("", "{}", ((_part(run),) for run in runs))
+
+
+def _part(run: Part) -> str | SafeString:
+    if not run.weight:
+        return run.text
+    name = _CLASSES[run.weight]
+    return format_html('<b class="{}">{}</b>', name, run.text) if name else format_html("<b>{}</b>", run.text)
+
+
+@register.filter
+def latency(us: float | None) -> str:
+    """Microseconds as "92 ms", "1.2 s" or "never"."""
+    return sentences.latency(us)
+
+
+@register.filter
+def clock(at: datetime | None) -> SafeString | str:
+    """Clock time to the minute, with the day where it is another one."""
+    return _time(at, seconds=False)
+
+
+@register.filter
+def clock_seconds(at: datetime | None) -> SafeString | str:
+    """Clock time to the second, for lists."""
+    return _time(at, seconds=True)
+
+
+def _time(at: datetime | None, *, seconds: bool) -> SafeString | str:
+    if at is None:
+        return ""
+    zone = ZoneInfo(settings.TIME_ZONE)
+    text = sentences.clock(at, zone, timezone.now(), seconds=seconds)
+    full = f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S} {settings.TIME_ZONE}"
+    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), full, text)
+
+
+@register.simple_tag
+def ago(at: datetime | str | None, suffix: str = "", prefix: str = "") -> SafeString:
+    """How long since, rounded down, beside the clock time on hover. The browser keeps it true (js/time.js)."""
+    if not at:
+        return format_html('<time class="ago" data-prefix="{}" data-suffix="{}"></time>', prefix, suffix)
+    moment = datetime.fromisoformat(at) if isinstance(at, str) else at
+    full = f"{moment.astimezone(ZoneInfo(settings.TIME_ZONE)):%Y-%m-%d %H:%M:%S} {settings.TIME_ZONE}"
+    return format_html(
+        '<time class="ago" datetime="{}" title="{}" data-prefix="{}" data-suffix="{}">{}{}{}</time>',
+        moment.isoformat(),
+        full,
+        prefix,
+        suffix,
+        prefix,
+        sentences.span(timezone.now() - moment),
+        suffix,
+    )

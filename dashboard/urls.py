@@ -1,0 +1,30 @@
+"""Every address of the product."""
+
+from django.urls import URLPattern, URLResolver, include, path
+
+from dashboard.views import audit, chart_data, flags, overview, rollback, signin, target, targets_edit
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", overview.overview, name="overview"),
+    # Before the pages of targets: "add" is no slug (dashboard/target_form.py refuses it).
+    path("targets/add/", targets_edit.add, name="target_add"),
+    path("targets/<slug:slug>/", target.target, name="target"),
+    path("targets/<slug:slug>/figures.json", chart_data.figures, name="figures"),
+    path("targets/<slug:slug>/slots.json", chart_data.slots, name="slots"),
+    path("targets/<slug:slug>/edit/", targets_edit.edit, name="target_edit"),
+    path("targets/<slug:slug>/pause/", targets_edit.pause, name="target_pause"),
+    path("targets/<slug:slug>/resume/", targets_edit.resume, name="target_resume"),
+    path("flags/", flags.flags, name="flags"),
+    path("flags/<slug:environment_key>/change/", flags.change, name="change"),
+    path("flags/<slug:environment_key>/undo/<int:number>/", flags.undo, name="undo"),
+    path("flags/<slug:environment_key>/restore/<int:number>/", flags.restore, name="restore"),
+    path("flags/<slug:environment_key>/known-good/<int:number>/", flags.known_good, name="known_good"),
+    path("flags/<slug:environment_key>/revisions/<int:number>/", flags.revision, name="revision"),
+    path("rollback/", rollback.rollback, name="rollback"),
+    path("rollback/<slug:environment_key>/<slug:plan_key>/", rollback.run_plan, name="run_plan"),
+    path("audit/", audit.audit, name="audit"),
+    path("signin/", signin.signin, name="signin"),
+    path("signin/<str:token>/", signin.signin_link, name="signin_link"),
+    path("signout/", signin.signout, name="signout"),
+    path("", include("dashboard.api.urls")),
+]

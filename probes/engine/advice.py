@@ -1,0 +1,35 @@
+"""What to check next, one sentence per kind of failure: the part of a verdict that a person acts on."""
+
+from probes.engine.outcome import FailureKind
+
+NEXT_CHECK: dict[FailureKind, str] = {
+    FailureKind.POLICY_DENIED: "Check the address in the URL, or let probes dial it (PROBE_ALLOW_PRIVATE).",
+    FailureKind.PROBE_ERROR: "Look into the prober's log and its machine's load: this is not the target's fault.",
+    FailureKind.MISSED: "Check that the probe workers of this location run, and that they keep up.",
+    FailureKind.DNS_FAILED: "Ask the name from another machine; check its DNS records and this machine's resolver.",
+    FailureKind.CONNECT_REFUSED: "Check that the server runs and listens on this address and port.",
+    FailureKind.CONNECT_TIMEOUT: "Check firewalls and routes to this address, and whether the host is up.",
+    FailureKind.PROXY_FAILED: "Check the proxy's address and credentials, and whether it allows CONNECT to the target.",
+    FailureKind.CONNECTION_RESET: "Look into the load balancer's and the server's logs: which one hung up?",
+    FailureKind.TLS_TIMEOUT: "Check that the port speaks TLS, and the load of what terminates it.",
+    FailureKind.TLS_FAILED: "Look at the certificate chain and TLS versions: `openssl s_client -connect HOST:PORT`.",
+    FailureKind.CERTIFICATE_EXPIRED: "Renew the certificate, and reload what serves it.",
+    FailureKind.CERTIFICATE_NAME_MISMATCH: "Check which certificate is served for this name, and the name in the URL.",
+    FailureKind.UNAUTHORIZED: "Check the target's token and path: ASGI servers answer 403 to whatever they refuse.",
+    FailureKind.UPGRADE_REJECTED: "Check the path, and that every proxy on the way forwards Upgrade and Connection.",
+    FailureKind.UPGRADE_TIMEOUT: "Check whether the server is busy before accept(), and whether the port is right.",
+    FailureKind.HANDSHAKE_INVALID: "Check what really listens there; a proxy may answer in the server's place.",
+    FailureKind.SUBPROTOCOL_MISMATCH: "Compare the subprotocols of the target's script with those the server knows.",
+    FailureKind.ACCEPT_RACE: "A handler starts before setup is done: serve the readiness strategy dependency_gate.",
+    FailureKind.FALSE_READY: "The strategy opens before setup is done: serve dependency_gate, or raise its delay.",
+    FailureKind.NOT_READY: "Check what the connection's setup waits for: its dependencies, and the required set.",
+    FailureKind.CLOSED_BEFORE_READY: "Look for the code in the server's log: 1011 is an exception, 1012 a restart.",
+    FailureKind.EVENT_LOST: "The server numbered an event that never came: look at its send errors and full buffers.",
+    FailureKind.EVENT_NEVER_EMITTED: "Look into the run's log on the server: the event was not produced.",
+    FailureKind.EVENT_DUPLICATED: "Look for a retry or a second consumer that sends without checking what was sent.",
+    FailureKind.EVENT_REORDERED: "Look for events that are sent by several tasks, or by priority inside a run.",
+    FailureKind.EVENT_LATE: "Look for what slows the run: the model, its tools, or a full send buffer.",
+    FailureKind.CLOSED_EARLY: "Look for the close code in the server's log; without one, check proxies' idle timeouts.",
+    FailureKind.PROTOCOL_ERROR: "Look at the last frames of the transcript; a proxy may have written into the stream.",
+    FailureKind.OVERSIZED: "Check what the server sends so much of, or raise PROBE_MAX_MESSAGE_BYTES.",
+}

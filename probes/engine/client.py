@@ -1,0 +1,226 @@
+"""Runs probes in an asyncio loop: many at once, each under one deadline. The only place of the engine that waits."""
+
+import asyncio
+import logging
+import secrets
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator, Iterable
+from types import TracebackType
+
+from probes.engine import classification
+from probes.engine.classification import Finding, Phase
+from probes.engine.clock import KernelClock, Sentinel, stamping
+from probes.engine.guardrails import Limits, Policy
+from probes.engine.names import ResolutionError, Resolver
+from probes.engine.outcome import FailureKind, Outcome
+from probes.engine.script import ScriptError, TargetSpec, endpoint
+from probes.engine.session import Session
+from probes.engine.transport import Wire, dial, server_name, shown_address, tls_context
+from probes.engine.verdicts import outcome_of
+
+logger = logging.getLogger(__name__)
+
+_FAR_S = 86_400.0
+
+
+async def run_probe(
+    spec: TargetSpec,
+    *,
+    intended: float | None = None,
+    policy: Policy | None = None,
+    limits: Limits | None = None,
+) -> Outcome:
+    """Run one probe on a prober of its own; see `Prober.probe`."""
+    async with Prober(policy=policy, limits=limits) as prober:
+        return await prober.probe(spec, intended=intended)
+
+
+class Prober:
+    """Runs many probes in the running loop, with one resolver and one sentinel of the loop's lag beside them.
+
+    Use it as `async with Prober() as prober: ...`. Not for several loops or threads.
+    """
+
+    def __init__(self, *, policy: Policy | None = None, limits: Limits | None = None) -> None:
+        self.policy = policy or Policy()
+        self.limits = limits or Limits()
+        self.in_flight = 0
+        self._resolver = Resolver()
+        self._sentinel = Sentinel(asyncio.get_running_loop())
+        self._lingering: set[Wire] = set()
+        self._stamping: socket.socket | None = None
+
+    async def __aenter__(self) -> "Prober":
+        self._stamping = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        await stamping(self._stamping)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Let go of every socket, lingering ones included."""
+        for wire in list(self._lingering):
+            wire.drop()
+        self._sentinel.stop()
+        await self._resolver.close()
+        if self._stamping is not None:
+            self._stamping.close()
+            self._stamping = None
+
+    @property
+    def lag_us(self) -> int:
+        """The loop's longest lateness within the last second, microseconds; 0 while nothing is in flight."""
+        now = time.monotonic_ns()
+        return self._sentinel.worst_ns(now - 1_000_000_000, now) // 1000 if self.in_flight else 0
+
+    async def probe(self, spec: TargetSpec, *, intended: float | None = None, success_frames: bool = True) -> Outcome:
+        """Run one probe now and say what it found: within `spec.deadline_s`, and without raising for its target.
+
+        `intended`: the instant it was meant to start, in seconds of `time.monotonic()` (= the loop's clock); None:
+        now. `success_frames`: whether a success carries its transcript; a failure always does. Raises ValueError
+        where `intended` is on another scale. An error of ours becomes kind `probe_error`.
+        """
+        if intended is not None and abs(time.monotonic() - intended) > _FAR_S:
+            raise ValueError("intended: must be seconds of time.monotonic(). Convert wall-clock instants first")
+        self._begin()
+        try:
+            return await self._run(spec, intended, success_frames=success_frames)
+        except ScriptError as error:
+            return Outcome(kind=FailureKind.PROBE_ERROR, detail=f"{error}.")
+        except Exception as error:
+            logger.exception("probe of %s failed for a reason of ours", spec.slug)
+            return Outcome(kind=FailureKind.PROBE_ERROR, detail=f"{type(error).__name__}: {error}")
+        finally:
+            self._end()
+
+    async def burst(self, spec: TargetSpec, count: int, concurrency: int) -> AsyncIterator[Outcome]:
+        """Run `count` probes of one target, at most `concurrency` at once; outcomes as they come."""
+        async for outcome in self.run_all((spec for _ in range(count)), concurrency):
+            yield outcome
+
+    async def run_all(self, specs: Iterable[TargetSpec], concurrency: int) -> AsyncIterator[Outcome]:
+        """Run a probe per specification, at most `concurrency` at once; outcomes as they come."""
+        queue: asyncio.Queue[Outcome | None] = asyncio.Queue()
+        source = iter(specs)
+
+        async def worker() -> None:
+            try:
+                for spec in source:
+                    queue.put_nowait(await self.probe(spec))
+            finally:
+                queue.put_nowait(None)
+
+        workers = [asyncio.create_task(worker()) for _ in range(concurrency)]
+        try:
+            running = len(workers)
+            while running:
+                outcome = await queue.get()
+                if outcome is None:
+                    running -= 1
+                else:
+                    yield outcome
+        finally:
+            for each in workers:
+                each.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+
+    def _begin(self) -> None:
+        if self.in_flight == 0:
+            self._sentinel.start()
+        self.in_flight += 1
+
+    def _end(self) -> None:
+        self.in_flight -= 1
+        if self.in_flight == 0:
+            self._sentinel.stop()
+
+    async def _run(self, spec: TargetSpec, intended: float | None, *, success_frames: bool) -> Outcome:
+        session = Session(spec, nonce=secrets.token_hex(8), limits=self.limits)
+        clock = KernelClock()
+        started = time.monotonic_ns()
+        session.begin(started)
+        delay_us = 0 if intended is None else max(0, (started - int(intended * 1e9)) // 1000)
+        address = ""
+        opened = await self._open(spec, session, session.deadline / 1e9)
+        if opened is not None:
+            sock, dialled = opened
+            address = shown_address(dialled, endpoint(spec.url).port)
+            await self._converse(sock, session, clock, session.deadline / 1e9)
+        kernel = opened is not None and clock.trustworthy()
+        now = time.monotonic_ns()
+        lag_us = self._sentinel.worst_ns(started, now) // 1000
+        return outcome_of(
+            session,
+            kernel=kernel,
+            start_delay_us=delay_us,
+            address=address,
+            lag_us=lag_us,
+            success_frames=success_frames,
+        )
+
+    async def _open(self, spec: TargetSpec, session: Session, deadline: float) -> tuple[socket.socket, str] | None:
+        """A connected socket and the address dialled; None where the session has failed."""
+        uri = endpoint(spec.url)
+        stage, subject = Phase.DNS, uri.host
+        try:
+            async with asyncio.timeout_at(deadline):
+                addresses = await self._resolver.resolve(uri.host, uri.port)
+                session.mark("dns_done", time.monotonic_ns())
+                allowed = self._allowed(addresses, uri.port, session)
+                if not allowed:
+                    return None
+                stage, subject = Phase.TCP, ", ".join(shown_address(each, uri.port) for each in allowed)
+                sock, dialled = await dial(allowed, uri.port)
+                session.mark("tcp_done", time.monotonic_ns())
+        except TimeoutError:
+            session.timed_out = True
+            session.fail(classification.stage_timed_out(stage, spec.deadline_s, subject))
+        except ResolutionError as error:
+            session.fail(Finding(FailureKind.DNS_FAILED, Phase.DNS, f"The name {uri.host} was not resolved: {error}."))
+        except OSError as error:
+            session.fail(classification.connect_failed(error, subject))
+        else:
+            return sock, dialled
+        return None
+
+    def _allowed(self, addresses: tuple[str, ...], port: int, session: Session) -> list[str]:
+        denials = {address: self.policy.denial(address, port) for address in addresses}
+        allowed = [address for address, rule in denials.items() if rule is None]
+        if not addresses:
+            session.fail(Finding(FailureKind.DNS_FAILED, Phase.DNS, "The name has no address."))
+        elif not allowed:
+            rules = "; ".join(rule for rule in denials.values() if rule)
+            session.fail(Finding(FailureKind.POLICY_DENIED, Phase.DNS, f"Not dialled: {rules}."))
+        return allowed
+
+    async def _converse(self, sock: socket.socket, session: Session, clock: KernelClock, deadline: float) -> None:
+        uri = endpoint(session.spec.url)
+        context: ssl.SSLContext | None = None
+        try:
+            if uri.secure:
+                context = _context(session.spec)
+            wire = Wire(sock, session, clock=clock, sentinel=self._sentinel, deadline=deadline)
+        except BaseException:
+            sock.close()
+            raise
+        released = False
+        try:
+            await wire.run(context, server_name(uri.host))
+            released = True
+            if wire.release(self.limits.linger_s, self._lingering.discard):
+                self._lingering.add(wire)
+        finally:
+            if not released:
+                sock.close()
+
+
+def _context(spec: TargetSpec) -> ssl.SSLContext:
+    try:
+        return tls_context(spec.ca_pem)
+    except ssl.SSLError as error:
+        raise ScriptError("ca_pem", "holds no certificates", "Paste them as PEM") from error

@@ -1,0 +1,73 @@
+"""Which addresses a probe may dial, and how much it reads. A rule is pure: names are resolved elsewhere.
+
+The address that is checked is the address that is dialled, so a name that resolves differently a moment later (DNS
+rebinding) changes nothing.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+# The instance metadata services hand credentials to whoever asks from inside: AWS, GCP and Azure share the first;
+# AWS over IPv6; Alibaba.
+_METADATA = frozenset(ip_address(text) for text in ("169.254.169.254", "fd00:ec2::254", "100.100.100.200"))
+_CARRIER_NAT = ip_network("100.64.0.0/10")
+_NAT64 = ip_network("64:ff9b::/96")
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Which addresses may be dialled. Public ones always; private and loopback ones where allowed."""
+
+    allow_private: bool = False
+    """Private, shared (RFC 6598) and loopback addresses too. Link-local and metadata addresses stay refused."""
+    loopback_ports: frozenset[int] = frozenset()
+    """Ports that may be dialled on loopback even where `allow_private` is false."""
+
+    def denial(self, address: str, port: int) -> str | None:
+        """The rule that forbids dialling `address` (an IP literal), as a sentence; None where it is allowed.
+
+        Raises ValueError where `address` is no IP literal.
+        """
+        ip = _reached(address)
+        if ip in _METADATA:
+            return f"{address} is a cloud metadata address; probes never dial those"
+        if ip.is_multicast or ip.is_link_local:
+            return f"{address} is a {'multicast' if ip.is_multicast else 'link-local'} address; probes never dial those"
+        if ip.is_loopback or ip.is_unspecified:
+            if self.allow_private or port in self.loopback_ports:
+                return None
+            return f"{address} is a loopback address; set PROBE_ALLOW_PRIVATE=1 to probe this machine"
+        if ip.is_private or ip.is_reserved or ip in _CARRIER_NAT:
+            return None if self.allow_private else f"{address} is a private address; set PROBE_ALLOW_PRIVATE=1"
+        return None
+
+
+@lru_cache(maxsize=4096)
+def _reached(address: str) -> IPv4Address | IPv6Address:
+    """The IPv4 address inside an IPv6 one that reaches it (mapped, 6to4, NAT64), else the address itself."""
+    ip = ip_address(address.partition("%")[0])
+    if isinstance(ip, IPv6Address):
+        if ip.ipv4_mapped is not None:
+            return ip.ipv4_mapped
+        if ip.sixtofour is not None:
+            return ip.sixtofour
+        if ip in _NAT64:
+            return IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ip
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one probe reads and keeps. What exceeds a limit ends the probe; the deadline bounds the time."""
+
+    header_bytes: int = 16_384
+    message_bytes: int = 1_048_576
+    total_bytes: int = 16_777_216
+    frames: int = 10_000
+    transcript_chars: int = 16_384
+    settle_s: float = 0.25
+    """How long to wait for stragglers once the last event came while others are absent: tells reordered from lost."""
+    linger_s: float = 1.0
+    """How long a finished socket waits for the peer's EOF, in the background. The peer closes TCP first (RFC 6455
+    section 7.1.1), so that TIME_WAIT does not eat the prober's ports."""

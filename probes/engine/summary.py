@@ -1,0 +1,139 @@
+"""Outcomes for people and machines: one JSON line each, and the summary of a burst with its 95 % bounds."""
+
+import math
+from collections import Counter
+from typing import Any
+
+from probes.engine.advice import NEXT_CHECK
+from probes.engine.outcome import EventDefect, FailureKind, Outcome
+from probes.histogram import bounds
+
+NEVER = "never"
+PERCENTILES = (50, 95, 99)
+
+
+def line_of(outcome: Outcome) -> dict[str, Any]:
+    """One probe as JSON; durations in milliseconds, null where the probe did not get that far."""
+    phases = {
+        "dns": outcome.dns_us,
+        "tcp": outcome.tcp_us,
+        "tls": outcome.tls_us,
+        "upgrade": outcome.upgrade_us,
+    }
+    return {
+        "ok": outcome.ok,
+        "kind": outcome.kind.value if outcome.kind else None,
+        "phase": outcome.phase,
+        "detail": outcome.detail,
+        "phases_ms": {name: _ms(us) for name, us in phases.items()},
+        "claimed_ms": _ms(outcome.claimed_us),
+        "race_window_ms": _ms(outcome.race_window_us),
+        "events": event_counts(outcome),
+        "close_code": outcome.close_code,
+        "closed_by": outcome.closed_by,
+        "http_status": outcome.http_status,
+        "clock": outcome.clock,
+        "lag_ms": _ms(outcome.lag_us),
+        "flagged": outcome.flagged,
+        "strategy": outcome.strategy,
+        "flags_revision": outcome.flags_revision,
+        "address": outcome.address,
+    }
+
+
+def event_counts(outcome: Outcome) -> dict[str, int]:
+    """How many events were expected, delivered, and had which defect."""
+    defects = Counter(outcome.events.defects.values())
+    counts = {"expected": len(outcome.events.expected), "delivered": outcome.events.delivered}
+    return counts | {defect.value: defects[defect] for defect in EventDefect}
+
+
+class Summary:
+    """Accumulates the outcomes of one burst. Our own errors are counted, but never in a share or a percentile."""
+
+    def __init__(self) -> None:
+        self.kinds: Counter[str] = Counter()
+        self.events: Counter[str] = Counter()
+        self.strategies: Counter[str] = Counter()
+        self.flagged = 0
+        self.ok = 0
+        self.ours = 0
+        self.race = 0
+        self._windows_us: list[float] = []
+        self._details: dict[str, str] = {}
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one outcome."""
+        if outcome.kind is None:
+            self.ok += 1
+        else:
+            self.kinds[outcome.kind.value] += 1
+            self._details.setdefault(outcome.kind.value, outcome.detail)
+        if outcome.kind is not None and outcome.kind.ours:
+            self.ours += 1
+            return
+        self.events.update(event_counts(outcome))
+        if outcome.strategy:
+            self.strategies[outcome.strategy] += 1
+        if outcome.kind in (FailureKind.ACCEPT_RACE, FailureKind.FALSE_READY):
+            self.race += 1
+        if outcome.race_window_us is None:
+            # A target that only listens has no proof to wait for; every other probe that was never ready counts.
+            if not outcome.ok:
+                self._windows_us.append(math.inf)
+        elif outcome.flagged:
+            self.flagged += 1
+        else:
+            self._windows_us.append(outcome.race_window_us)
+
+    @property
+    def probes(self) -> int:
+        """Outcomes that count for the target."""
+        return self.ok + sum(self.kinds.values()) - self.ours
+
+    def percentile_us(self, q: int) -> float:
+        """The race window that `q` % of the probes do not exceed (nearest rank); inf: never; nan: no probes."""
+        ordered = sorted(self._windows_us)
+        if not ordered:
+            return math.nan
+        return ordered[max(1, math.ceil(q / 100 * len(ordered) - 1e-9)) - 1]
+
+    def commonest(self) -> tuple[int, str, str] | None:
+        """How many had the commonest failure, its sentence, and what to check next; None where all went well."""
+        if not self.kinds:
+            return None
+        kind, count = self.kinds.most_common(1)[0]
+        return count, self._details[kind], NEXT_CHECK[FailureKind(kind)]
+
+    def to_json(self) -> dict[str, Any]:
+        """The last line of `probe --json`: shares with their 95 % bounds, percentiles in ms or "never"."""
+        failed = self.probes - self.ok
+        low, high = bounds(failed, self.probes)
+        lost_low, lost_high = bounds(self.events["expected"] - self.events["delivered"], self.events["expected"])
+        commonest = self.commonest()
+        return {
+            "probes": self.probes,
+            "ok": self.ok,
+            "failed": failed,
+            "ours": self.ours,
+            "kinds": dict(self.kinds.most_common()),
+            "race_window_ms": {f"p{q}": _shown(self.percentile_us(q)) for q in PERCENTILES},
+            "never_ready": sum(1 for window in self._windows_us if math.isinf(window)),
+            "flagged": self.flagged,
+            "race_count": self.race,
+            "failure_share_bounds_95": [round(low, 6), round(high, 6)],
+            "events": dict(self.events),
+            "undelivered_share_bounds_95": [round(lost_low, 6), round(lost_high, 6)],
+            "strategies": dict(self.strategies),
+            "commonest_failure": commonest and {"count": commonest[0], "detail": commonest[1], "next": commonest[2]},
+        }
+
+
+def _ms(us: int | None) -> float | None:
+    return None if us is None else round(us / 1000, 3)
+
+
+def _shown(us: float) -> float | str | None:
+    if math.isnan(us):
+        return None
+    return NEVER if math.isinf(us) else round(us / 1000, 3)

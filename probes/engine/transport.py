@@ -1,0 +1,350 @@
+"""Moves the bytes of one probe: non-blocking sockets, TLS in memory, the kernel's receive times. Decides nothing.
+
+The loop only tells when a socket is readable; the reads are ours, because asyncio's streams hide the control messages
+that carry the kernel's time.
+"""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import time
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from ipaddress import ip_address
+
+from probes.engine import classification
+from probes.engine.classification import Phase
+from probes.engine.clock import ANCILLARY_BYTES, SO_TIMESTAMPNS, KernelClock, Sentinel
+from probes.engine.session import Session
+
+STAGGER_S = 0.25
+"""RFC 8305 section 5, Connection Attempt Delay."""
+
+_READ_BYTES = 65_536
+_LAST_READS = 16
+_LINGER_BYTES = 1_048_576
+
+
+async def dial(addresses: Sequence[str], port: int) -> tuple[socket.socket, str]:
+    """Connect to the first address that answers, each tried 250 ms after the one before, or at once if that failed.
+
+    Returns the connected non-blocking socket and its address. Raises the last OSError where none answers.
+    """
+    if len(addresses) == 1:
+        return await _connect(addresses[0], port), addresses[0]
+    waiting = list(addresses)
+    attempts: dict[asyncio.Task[socket.socket], str] = {}
+    error: OSError | None = None
+    try:
+        while waiting or attempts:
+            if waiting:
+                address = waiting.pop(0)
+                attempts[asyncio.create_task(_connect(address, port))] = address
+            done, _ = await asyncio.wait(
+                attempts, timeout=STAGGER_S if waiting else None, return_when=asyncio.FIRST_COMPLETED
+            )
+            for attempt in done:
+                address = attempts.pop(attempt)
+                failure = attempt.exception()
+                if failure is None:
+                    return attempt.result(), address
+                if not isinstance(failure, OSError):
+                    raise failure
+                error = failure
+    finally:
+        _abandon(attempts)
+    raise error or OSError("no address to dial")
+
+
+def _abandon(attempts: dict[asyncio.Task[socket.socket], str]) -> None:
+    for attempt in attempts:
+        attempt.cancel()
+        attempt.add_done_callback(_close_late_winner)
+
+
+def _close_late_winner(attempt: asyncio.Task[socket.socket]) -> None:
+    if not attempt.cancelled() and attempt.exception() is None:
+        attempt.result().close()
+
+
+async def _connect(address: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with contextlib.suppress(OSError):  # an older kernel: the marks fall back to the monotonic clock
+            sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        await asyncio.get_running_loop().sock_connect(sock, (address, port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+@lru_cache(maxsize=64)
+def tls_context(ca_pem: str) -> ssl.SSLContext:
+    """A verifying client context; made once per set of certificates, for loading the system's takes milliseconds.
+
+    Raises ssl.SSLError where `ca_pem` holds no certificates.
+    """
+    context = ssl.create_default_context(cadata=ca_pem or None)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+class _Tls:
+    """A TLS client session over memory buffers."""
+
+    def __init__(self, context: ssl.SSLContext, host: str) -> None:
+        self.incoming = ssl.MemoryBIO()
+        self.outgoing = ssl.MemoryBIO()
+        self.session = context.wrap_bio(self.incoming, self.outgoing, server_hostname=host)
+        self.host = host
+        self.established = False
+
+
+class Wire:
+    """Drives one session over a connected socket until it is done or the deadline passes."""
+
+    def __init__(
+        self, sock: socket.socket, session: Session, *, clock: KernelClock, sentinel: Sentinel, deadline: float
+    ) -> None:
+        """`deadline` in seconds of the loop's clock (monotonic)."""
+        self._loop = asyncio.get_running_loop()
+        self._sock = sock
+        self._fd = sock.fileno()
+        self._session = session
+        self._clock = clock
+        self._sentinel = sentinel
+        self._deadline = deadline
+        self._tls: _Tls | None = None
+        self._unsent = b""
+        self._writing = False
+        self._drained = time.monotonic_ns()
+        self._finished: asyncio.Future[None] = self._loop.create_future()
+        self._wake: asyncio.TimerHandle | None = None
+        self._on_released: Callable[[Wire], None] | None = None
+        self._discarded = 0
+        self._linger_timer: asyncio.TimerHandle | None = None
+
+    async def run(self, tls: ssl.SSLContext | None, host: str) -> None:
+        """Converse until the session is done. Raises only what is our own fault."""
+        self._loop.add_reader(self._fd, self._guarded, self._readable)
+        timer = self._loop.call_at(self._deadline, self._guarded, self._deadline_passed)
+        try:
+            self._guarded(self._begin, tls, host)
+            await self._finished
+        finally:
+            timer.cancel()
+            if self._wake is not None:
+                self._wake.cancel()
+            self._loop.remove_reader(self._fd)
+            if self._writing:
+                self._loop.remove_writer(self._fd)
+
+    def release(self, linger_s: float, on_released: "Callable[[Wire], None]") -> bool:
+        """Give the socket up; True where it lingers in the background for the peer's EOF, at most `linger_s`."""
+        if not self._session.polite or linger_s <= 0:
+            self._sock.close()
+            return False
+        self._on_released = on_released
+        try:
+            if self._tls is not None and self._tls.established:
+                self._say_goodbye(self._tls)
+            # Nothing more comes from us: the peer reads our close frame, then EOF, and closes.
+            if "closed" not in self._session.marks:
+                self._sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._sock.close()
+            return False
+        self._loop.add_reader(self._fd, self._discard)
+        self._linger_timer = self._loop.call_later(linger_s, self.drop)
+        return True
+
+    def _say_goodbye(self, tls: _Tls) -> None:
+        """Send TLS's close_notify (RFC 8446 section 6.1): without it the peer waits for ours before it closes."""
+        with contextlib.suppress(ssl.SSLError):  # the peer's own has not come yet: nobody waits for it
+            tls.session.unwrap()
+        if data := tls.outgoing.read():
+            self._sock.send(data)
+
+    def drop(self) -> None:
+        """Close a lingering socket now."""
+        if self._linger_timer is not None:
+            self._linger_timer.cancel()
+        self._loop.remove_reader(self._fd)
+        self._sock.close()
+        if self._on_released is not None:
+            self._on_released(self)
+
+    def _guarded(self, step: Callable[..., object], *args: object) -> None:
+        """Run a callback; an error of ours ends the probe instead of vanishing in the loop's handler."""
+        if self._finished.done():
+            return
+        try:
+            step(*args)
+        except Exception as error:  # noqa: BLE001 - handed over to the awaiting probe, which logs it
+            self._finished.set_exception(error)
+            return
+        if self._session.done:
+            self._finished.set_result(None)
+
+    def _begin(self, context: ssl.SSLContext | None, host: str) -> None:
+        if context is None:
+            self._session.open()
+            self._flush()
+        else:
+            self._tls = _Tls(context, host)
+            self._shake_hands(0, 0)
+
+    def _readable(self) -> bool:
+        """Read once; False where there was nothing to read."""
+        before = time.monotonic_ns()
+        try:
+            data, ancillary, _, _ = self._sock.recvmsg(_READ_BYTES, ANCILLARY_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError as error:
+            self._ended(error)
+            return True
+        seen = time.monotonic_ns()
+        if not data:
+            self._ended(None)
+            return True
+        at = self._clock.received(ancillary, seen)
+        floor = max(self._drained, seen - self._sentinel.overdue_ns(seen))
+        if len(data) < _READ_BYTES:
+            self._drained = before  # a short read emptied the queue: what comes next came after this
+        if self._tls is None:
+            self._session.received(data, at, seen, floor)
+        else:
+            self._decrypt(self._tls, data, at, seen, floor)
+        self._flush()
+        if self._session.wake_at is not None and self._wake is None:
+            self._wake = self._loop.call_at(self._session.wake_at / 1e9, self._guarded, self._tick)
+        return True
+
+    def _tick(self) -> None:
+        self._wake = None
+        self._session.tick(time.monotonic_ns())
+        self._flush()
+
+    def _deadline_passed(self) -> None:
+        """Take what the kernel received in time but the loop has not read yet, then end."""
+        for _ in range(_LAST_READS):
+            if not self._readable():
+                break
+            if self._session.done:
+                return
+        now = max(time.monotonic_ns(), int(self._deadline * 1e9) + 1)
+        if self._tls is not None and not self._tls.established:
+            self._session.timed_out = True
+            self._session.fail(classification.stage_timed_out(Phase.TLS, self._session.spec.deadline_s, self._tls.host))
+        else:
+            self._session.tick(now)
+        self._flush()
+
+    def _ended(self, error: OSError | None) -> None:
+        now = time.monotonic_ns()
+        if self._tls is not None and not self._tls.established:
+            self._session.fail(classification.connection_lost(error, Phase.TLS))
+        else:
+            self._session.ended(error, now)
+        self._flush()
+
+    def _shake_hands(self, at: int, seen: int) -> None:
+        tls = self._tls
+        if tls is None:
+            return
+        try:
+            tls.session.do_handshake()
+        except ssl.SSLWantReadError:
+            self._flush()
+            return
+        except ssl.SSLError as error:
+            self._flush()  # the alert tells the server why
+            self._session.fail(classification.tls_failed(error, tls.host))
+            return
+        tls.established = True
+        self._session.mark("tls_done", at, seen)
+        self._session.open()
+        self._flush()
+
+    def _decrypt(self, tls: _Tls, data: bytes, at: int, seen: int, floor: int) -> None:
+        tls.incoming.write(data)
+        if not tls.established:
+            self._shake_hands(at, seen)
+        plain = bytearray()
+        while tls.established and not self._session.done:
+            try:
+                chunk = tls.session.read(_READ_BYTES)
+            except ssl.SSLWantReadError:
+                break
+            except (ssl.SSLZeroReturnError, ssl.SSLSyscallError):
+                chunk = b""
+            except ssl.SSLError as error:
+                self._session.ended(error, seen)
+                return
+            if not chunk:
+                if plain:
+                    self._session.received(bytes(plain), at, seen, floor)
+                self._session.ended(None, seen)
+                return
+            plain += chunk
+        if plain:
+            self._session.received(bytes(plain), at, seen, floor)
+
+    def _flush(self) -> None:
+        """Send what the session has to say; the mark of a send is read just before the call."""
+        tls = self._tls
+        if tls is None or tls.established:
+            data = self._session.outgoing(time.monotonic_ns())
+            if tls is not None:
+                if data:
+                    tls.session.write(data)
+                data = tls.outgoing.read()
+        else:
+            data = tls.outgoing.read()
+        if self._unsent:
+            data, self._unsent = self._unsent + data, b""
+        if data:
+            self._send(data)
+
+    def _send(self, data: bytes) -> None:
+        try:
+            sent = self._sock.send(data)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError:
+            return  # the peer is gone: the next read says how
+        if sent < len(data):
+            self._unsent = data[sent:]
+            if not self._writing:
+                self._loop.add_writer(self._fd, self._guarded, self._flush)
+        elif self._writing:
+            self._loop.remove_writer(self._fd)
+        self._writing = sent < len(data)
+
+    def _discard(self) -> None:
+        try:
+            self._discarded += (count := len(self._sock.recv(_READ_BYTES)))
+            if count > 0 and self._discarded < _LINGER_BYTES:
+                return
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            pass
+        self.drop()
+
+
+def server_name(host: str) -> str:
+    """The name to verify a certificate against: IDNA is done by the URL parser, a zone index never belongs to it."""
+    return host.partition("%")[0]
+
+
+@lru_cache(maxsize=4096)
+def shown_address(address: str, port: int) -> str:
+    """An address and port as people write them."""
+    return f"[{address}]:{port}" if ip_address(address.partition("%")[0]).version == 6 else f"{address}:{port}"

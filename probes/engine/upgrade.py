@@ -1,0 +1,144 @@
+"""The HTTP half of a probe, sans-IO: the upgrade request, and what its answer means.
+
+The response head is collected first and judged whole, so that a verdict never depends on how reads were split, and an
+error answer need not be read to its end.
+"""
+
+import re
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+
+from websockets.client import ClientProtocol
+from websockets.datastructures import Headers
+from websockets.exceptions import InvalidMessage
+from websockets.http11 import Request, Response
+from websockets.protocol import Event
+from websockets.typing import BytesLike
+
+from probes.engine import classification
+from probes.engine.classification import Finding, Phase
+from probes.engine.script import TargetSpec
+
+USER_AGENT = "Readywire-Probe/1"
+
+_HEAD_END = re.compile(rb"\r?\n\r?\n")
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5]\d\d)(?: ([^\r\n]*))?\r?\n")
+_BODY_BYTES = 2_000
+_SWITCHING = 101
+
+# Requests as sent, by what they depend on, with a place for the key that is new each time.
+_TEXTS: dict[Hashable, str] = {}
+_MAX_TEXTS = 4096
+_KEY = "\0key\0"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the server answered. No findings: the connection is open."""
+
+    findings: tuple[Finding, ...]
+    shown: str
+    """Head, and the beginning of an error's body, for the transcript."""
+    status: int | None = None
+    surplus: int = 0
+    """Bytes of frames that came in the same read."""
+    events: tuple[Event, ...] = ()
+    """The frames among them that were complete."""
+    headers: Mapping[str, str] | None = None
+    """By lower-case name; the first value of each."""
+
+
+class Upgrade:
+    """One upgrade over a protocol that is still connecting."""
+
+    def __init__(self, protocol: ClientProtocol, spec: TargetSpec, header_bytes: int) -> None:
+        self._protocol = protocol
+        self._spec = spec
+        self._header_bytes = header_bytes
+        self._head = bytearray()
+
+    def request(self) -> str:
+        """Queue the request in the protocol; returns its text for the transcript."""
+        request = _Prepared(self._text(), self._protocol.key)
+        self._protocol.send_request(request)
+        return request.text.rstrip()
+
+    def _text(self) -> str:
+        headers = {**self._spec.script.headers, **self._spec.headers}
+        known = (self._spec.url, self._spec.token, self._spec.script.subprotocols, *headers.items())
+        text = _TEXTS.get(known)
+        if text is None:
+            if len(_TEXTS) >= _MAX_TEXTS:
+                _TEXTS.clear()
+            text = _TEXTS[known] = _request_text(self._protocol, headers)
+        return text
+
+    def received(self, data: bytes) -> Answer | None:
+        """Take bytes of the answer; None while its head is not complete."""
+        head = self._head
+        head += data
+        end = _HEAD_END.search(head)
+        if not head.startswith(b"HTTP/1."[: len(head)]):
+            return _invalid("the server does not speak HTTP/1.1", head)
+        if (len(head) if end is None else end.start()) > self._header_bytes:
+            return _invalid(f"headers longer than {self._header_bytes} bytes", head)
+        return None if end is None else self._judge(bytes(head), end.end())
+
+    def _judge(self, answer: bytes, body_at: int) -> Answer:
+        line = _STATUS_LINE.match(answer)
+        if line is None:
+            return _invalid("the status line is malformed", answer)
+        status = int(line[1])
+        if status == _SWITCHING:
+            return self._switch(answer, body_at)
+        body = readable(answer[body_at : body_at + _BODY_BYTES])
+        findings = [classification.http_status(status, readable(line[2] or b"")[:80])]
+        if classification.race_text(body):
+            findings.append(classification.accept_race("its HTTP answer", Phase.UPGRADE))
+        return Answer(tuple(findings), readable(answer[:body_at]) + body, status)
+
+    def _switch(self, answer: bytes, body_at: int) -> Answer:
+        shown = readable(answer[:body_at]).rstrip()
+        self._protocol.receive_data(answer)
+        events = self._protocol.events_received()
+        error = self._protocol.handshake_exc
+        if error is not None:
+            cause = error.__cause__ if isinstance(error, InvalidMessage) else None
+            finding = classification.handshake_failed(cause if isinstance(cause, Exception) else error)
+            return Answer((finding,), shown, _SWITCHING)
+        response = events[0]
+        headers: dict[str, str] = {}
+        if isinstance(response, Response):
+            for name, value in response.headers.raw_items():
+                headers.setdefault(name.lower(), value)
+        return Answer((), shown, _SWITCHING, len(answer) - body_at, tuple(events[1:]), headers)
+
+
+class _Prepared(Request):
+    """A request whose text is known but for its key: building one header by header costs more than its parsing."""
+
+    def __init__(self, text: str, key: str) -> None:
+        super().__init__("", Headers())
+        self.text = text.replace(_KEY, key)
+
+    def serialize(self) -> bytes:
+        return self.text.encode("latin-1")
+
+
+def _request_text(protocol: ClientProtocol, headers: Mapping[str, str]) -> str:
+    request = protocol.connect()
+    request.headers["User-Agent"] = USER_AGENT
+    for name, value in headers.items():
+        if name in request.headers:
+            del request.headers[name]
+        request.headers[name] = value
+    return request.serialize().decode("latin-1").replace(protocol.key, _KEY)
+
+
+def readable(data: BytesLike) -> str:
+    """Bytes of a peer as text; what is not UTF-8 is escaped."""
+    return bytes(data).decode(errors="backslashreplace")
+
+
+def _invalid(fault: str, answer: bytes | bytearray) -> Answer:
+    return Answer((classification.handshake_invalid(fault),), readable(answer[:200]))

@@ -1,0 +1,147 @@
+"""Mergeable log-bucket histograms of microseconds, and 95 % bounds of proportions.
+
+Bucket i holds the values in (GAMMA^(i-1), GAMMA^i]; answering with the bucket's middle is wrong by at most
+(GAMMA - 1) / (GAMMA + 1) = 0.99 % (DDSketch: Masson, Rim, Lee, VLDB 2019). Two histograms merge by adding counts, so
+any window's percentiles come from rollups, without the raw rows.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+GAMMA = 1.02
+RELATIVE_ERROR = (GAMMA - 1) / (GAMMA + 1)
+_LOG_GAMMA = math.log(GAMMA)
+_ZERO = -1
+"""The bucket of 0 µs; values of 1 µs and above start at bucket 0."""
+_Z95 = 1.959963984540054
+
+
+def _bucket(us: int) -> int:
+    return math.ceil(math.log(us) / _LOG_GAMMA) if us > 0 else _ZERO
+
+
+def _middle(bucket: int) -> float:
+    return 0.0 if bucket == _ZERO else 2 * GAMMA**bucket / (GAMMA + 1)
+
+
+class Histogram:
+    """Counts of durations in microseconds, plus a count of those `beyond` their deadline ("never").
+
+    `add` and `remove` change the histogram; `merge` returns a new one. Durations below zero count as zero.
+    """
+
+    __slots__ = ("_counts", "beyond")
+
+    def __init__(self) -> None:
+        self._counts: dict[int, int] = {}
+        self.beyond = 0
+        """How many never happened before their deadline."""
+
+    @property
+    def count(self) -> int:
+        """All observations, those beyond the deadline included."""
+        return sum(self._counts.values()) + self.beyond
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Histogram):
+            return NotImplemented
+        return self._counts == other._counts and self.beyond == other.beyond
+
+    __hash__ = None  # type: ignore[assignment]  # it can change
+
+    def __repr__(self) -> str:
+        return f"Histogram.from_json({self.to_json()!r})"
+
+    def add(self, us: int) -> None:
+        """Count one duration of `us` microseconds."""
+        bucket = _bucket(us)
+        self._counts[bucket] = self._counts.get(bucket, 0) + 1
+
+    def add_beyond(self) -> None:
+        """Count one that never happened before its deadline."""
+        self.beyond += 1
+
+    def remove(self, us: int) -> None:
+        """Undo one `add(us)`. Raises ValueError where no such duration was counted."""
+        bucket = _bucket(us)
+        left = self._counts.get(bucket, 0) - 1
+        if left < 0:
+            raise ValueError(f"no duration of {us} µs was counted")
+        if left:
+            self._counts[bucket] = left
+        else:
+            del self._counts[bucket]
+
+    def remove_beyond(self) -> None:
+        """Undo one `add_beyond()`. Raises ValueError where none was counted."""
+        if not self.beyond:
+            raise ValueError("nothing beyond the deadline was counted")
+        self.beyond -= 1
+
+    def merge(self, other: "Histogram") -> "Histogram":
+        """The histogram of both sets of observations."""
+        merged = Histogram()
+        merged._counts = dict(self._counts)
+        merged.beyond = self.beyond + other.beyond
+        for bucket, n in other._counts.items():
+            merged._counts[bucket] = merged._counts.get(bucket, 0) + n
+        return merged
+
+    def percentile(self, q: float) -> float:
+        """Microseconds that a share `q` (0 to 1) of the observations does not exceed (nearest rank).
+
+        `math.inf` where that rank lies beyond the deadline ("never"); `math.nan` when empty. Raises ValueError for a
+        share outside 0 to 1.
+        """
+        if not 0 <= q <= 1:
+            raise ValueError(f"q={q}: a share lies between 0 and 1")
+        total = self.count
+        if not total:
+            return math.nan
+        rank = max(1, math.ceil(q * total - 1e-9))
+        for bucket in sorted(self._counts):
+            rank -= self._counts[bucket]
+            if rank <= 0:
+                return _middle(bucket)
+        return math.inf
+
+    def bins(self) -> list[tuple[float, float, int]]:
+        """(low µs, high µs, n) of each bucket in use, ascending; (inf, inf, n) last where some were beyond."""
+        found = [
+            (0.0, 0.0, n) if bucket == _ZERO else (GAMMA ** (bucket - 1), GAMMA**bucket, n)
+            for bucket, n in sorted(self._counts.items())
+        ]
+        return [*found, (math.inf, math.inf, self.beyond)] if self.beyond else found
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready: {"b": {bucket: n}, "beyond": n}; `from_json` reverses it exactly."""
+        return {"b": {str(bucket): n for bucket, n in self._counts.items()}, "beyond": self.beyond}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Histogram":
+        """Raises KeyError, TypeError or ValueError on data that `to_json` did not write."""
+        histogram = cls()
+        histogram._counts = {int(bucket): n for bucket, n in data["b"].items()}
+        histogram.beyond = data["beyond"]
+        return histogram
+
+
+def bounds(k: int, n: int) -> tuple[float, float]:
+    """95 % bounds of the proportion k of n: Wilson's score interval; the rule of three (3/n) where k is 0 or n.
+
+    (0, 1) when n is 0. Raises ValueError unless 0 <= k <= n.
+    """
+    if not 0 <= k <= n:
+        raise ValueError(f"{k} of {n} is no proportion")
+    if n == 0:
+        return 0.0, 1.0
+    if k == 0:
+        return 0.0, min(1.0, 3 / n)
+    if k == n:
+        return max(0.0, 1 - 3 / n), 1.0
+    share, square = k / n, _Z95 * _Z95
+    centre = share + square / (2 * n)
+    spread = _Z95 * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
+    scale = 1 + square / n
+    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)

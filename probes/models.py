@@ -1,0 +1,211 @@
+"""Targets, the results of their slots, and what is derived from them: rollups, status and flips."""
+
+from datetime import timedelta
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.utils import timezone
+
+from connections.models import Environment
+
+INTERVAL_MS = (250, 86_400_000)
+DEADLINE_MS = (100, 60_000)
+SUCCESS = (0.5, 0.99999)
+"""Least and most of a target's interval, deadline and share of successes."""
+
+
+class Location(models.Model):
+    """Where probes run from: a Celery queue that workers subscribe to."""
+
+    key = models.SlugField(primary_key=True, max_length=40)
+    name = models.CharField(max_length=60)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def queue(self) -> str:
+        return f"probes-{self.key}"
+
+
+class Target(models.Model):
+    """One WebSocket endpoint in an environment, and how it is probed."""
+
+    slug = models.SlugField(unique=True, max_length=80)
+    name = models.CharField(max_length=80)
+    environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="targets")
+    url = models.CharField(max_length=2000)
+    script = models.JSONField(default=dict)
+    """A `probes.engine.script.Script` as JSON: subprotocols, headers, claimed rule, trigger, expected events."""
+    credentials = models.TextField(default="", blank=True)
+    """Encrypted JSON {"token": ..., "headers": {...}, "ca_pem": ...}; see probes/credentials.py. Empty: a guest."""
+    interval_ms = models.PositiveIntegerField(
+        default=5000, validators=[MinValueValidator(INTERVAL_MS[0]), MaxValueValidator(INTERVAL_MS[1])]
+    )
+    deadline_ms = models.PositiveIntegerField(
+        default=5000, validators=[MinValueValidator(DEADLINE_MS[0]), MaxValueValidator(DEADLINE_MS[1])]
+    )
+    ready_objective_ms = models.PositiveIntegerField(default=2000)
+    success_objective = models.FloatField(
+        default=0.999, validators=[MinValueValidator(SUCCESS[0]), MaxValueValidator(SUCCESS[1])]
+    )
+    locations = models.ManyToManyField(Location, related_name="targets")
+    tags = models.JSONField(default=list, blank=True)
+    paused_by = models.CharField(max_length=150, default="", blank=True)
+    paused_until = models.DateTimeField(null=True, blank=True)
+    is_reference = models.BooleanField(default=False)
+    active_since = models.DateTimeField(default=timezone.now)
+    """Slots before this instant are not expected: creation, or the last resumption."""
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def paused(self) -> bool:
+        return bool(self.paused_by)
+
+    @property
+    def interval(self) -> timedelta:
+        return timedelta(milliseconds=self.interval_ms)
+
+    @property
+    def deadline(self) -> timedelta:
+        return timedelta(milliseconds=self.deadline_ms)
+
+
+class Result(models.Model):
+    """What one slot of a target found at one location. The identity is the slot, so a second delivery changes nothing.
+
+    Times are integer microseconds; null where the probe did not get that far.
+    """
+
+    pk = models.CompositePrimaryKey("target_id", "location_id", "slot")
+    target = models.ForeignKey(Target, on_delete=models.CASCADE, related_name="results")
+    location = models.ForeignKey(Location, on_delete=models.PROTECT, related_name="+")
+    slot = models.DateTimeField()
+    ok = models.BooleanField()
+    kind = models.CharField(max_length=30)
+    """A FailureKind value; "" where the probe succeeded."""
+    phase = models.CharField(max_length=20, default="")
+    also = models.JSONField(default=list)
+    """Other defects seen beside `kind`."""
+    detail = models.TextField(default="")
+    start_delay_us = models.BigIntegerField(null=True)
+    dns_us = models.BigIntegerField(null=True)
+    tcp_us = models.BigIntegerField(null=True)
+    tls_us = models.BigIntegerField(null=True)
+    upgrade_us = models.BigIntegerField(null=True)
+    claimed_us = models.BigIntegerField(null=True)
+    """upgraded -> claimed."""
+    race_window_us = models.BigIntegerField(null=True)
+    """upgraded -> ready."""
+    user_ready_us = models.BigIntegerField(null=True)
+    """intended -> ready."""
+    events = models.JSONField(default=dict)
+    """{"expected": 5, "delivered": n, "marks": {event: microseconds after the trigger}, "defects": {event: defect}},
+    and "absent": [event] where some never came. Empty where the slot is ours (missed, probe_error, policy_denied)."""
+    close_code = models.PositiveSmallIntegerField(null=True)
+    closed_by = models.CharField(max_length=10, default="")
+    http_status = models.PositiveSmallIntegerField(null=True)
+    address = models.CharField(max_length=64, default="")
+    clock = models.CharField(max_length=12, default="")
+    lag_us = models.BigIntegerField(default=0)
+    flagged = models.BooleanField(default=False)
+    strategy = models.CharField(max_length=40, default="")
+    flags_revision = models.PositiveBigIntegerField(null=True)
+    recorded_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["target", "-slot"], name="result_target_slot"),  # the target page's last probes
+            models.Index(fields=["slot"], name="result_slot"),  # the sweeper's windows and retention
+        ]
+
+
+class Transcript(models.Model):
+    """The frames of one probe, redacted and bounded: every failure, and a share of the successes."""
+
+    pk = models.CompositePrimaryKey("target_id", "location_id", "slot")
+    target = models.ForeignKey(Target, on_delete=models.CASCADE, related_name="+")
+    location = models.ForeignKey(Location, on_delete=models.PROTECT, related_name="+")
+    slot = models.DateTimeField(db_index=True)
+    marks = models.JSONField(default=dict)
+    """Every mark by name: microseconds after `intended`."""
+    frames = models.JSONField(default=list)
+    """[{"at_us", "direction": "in"|"out", "kind", "text"}]; `at_us` counts from `intended`, as the marks do. Where
+    frames did not fit TRANSCRIPT_BYTES, the last has kind "cut" and says how many."""
+
+
+class Rollup(models.Model):
+    """A minute or an hour of a target at a location: counts, and one mergeable histogram per figure."""
+
+    class Width(models.IntegerChoices):
+        MINUTE = 60
+        HOUR = 3600
+
+    pk = models.CompositePrimaryKey("target_id", "location_id", "width", "start")
+    target = models.ForeignKey(Target, on_delete=models.CASCADE, related_name="rollups")
+    location = models.ForeignKey(Location, on_delete=models.PROTECT, related_name="+")
+    width = models.PositiveIntegerField(choices=Width)
+    start = models.DateTimeField()
+    probes = models.PositiveIntegerField(default=0)
+    """Outcomes that count for the target: successes and its own failures; missed slots and our errors are apart."""
+    failed = models.PositiveIntegerField(default=0)
+    ours = models.PositiveIntegerField(default=0)
+    """Missed slots and our own errors."""
+    flagged = models.PositiveIntegerField(default=0)
+    kinds = models.JSONField(default=dict)
+    """{kind: count} of what went wrong; successes are `probes - failed`."""
+    events = models.JSONField(default=dict)
+    """{event: {"expected": n, "delivered": n, "lost": n, "late": n, ...}}; counts of zero are left out."""
+    histograms = models.JSONField(default=dict)
+    """{figure: probes.histogram.Histogram as JSON}; figures: start_delay, dns, tcp, tls, upgrade, race_window, ..."""
+
+    class Meta:
+        indexes = [models.Index(fields=["width", "start"], name="rollup_width_start")]
+
+
+class TargetStatus(models.Model):
+    """One row per target for the overview: what it is now, since when, and the last sixty slots."""
+
+    class State(models.TextChoices):
+        UP = "up"
+        DEGRADED = "degraded"
+        DOWN = "down"
+        STALE = "stale"
+        PAUSED = "paused"
+        UNKNOWN = "unknown"
+
+    target = models.OneToOneField(Target, on_delete=models.CASCADE, primary_key=True, related_name="status")
+    state = models.CharField(max_length=10, choices=State, default=State.UNKNOWN)
+    since = models.DateTimeField(default=timezone.now)
+    why = models.CharField(max_length=300, default="")
+    ribbon = models.CharField(max_length=60, default="")
+    """One letter per slot, oldest first: u up, g degraded (slow), d down, m missed; the worst of all locations."""
+    recent = models.JSONField(default=list)
+    """The last sixty slots at all locations, oldest first: compact rows for health and the overview."""
+    last_slot = models.DateTimeField(null=True)
+    last_result_at = models.DateTimeField(null=True)
+    sequence = models.PositiveBigIntegerField(default=0)
+    """+1 at each write, so that a page knows whether what it shows is the newest."""
+
+
+class Flip(models.Model):
+    """One change of a target's state: from, to, when, why."""
+
+    target = models.ForeignKey(Target, on_delete=models.CASCADE, related_name="flips")
+    before = models.CharField(max_length=10)
+    after = models.CharField(max_length=10)
+    at = models.DateTimeField(db_index=True)
+    why = models.CharField(max_length=300)
+
+
+class Watermark(models.Model):
+    """How far a periodic duty has come; moved only by a conditional UPDATE."""
+
+    name = models.CharField(primary_key=True, max_length=40)
+    at = models.DateTimeField()

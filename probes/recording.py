@@ -1,0 +1,79 @@
+"""Outcomes -> rows, rollups, transcripts and status: one transaction, idempotent, run by the recorder only."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+
+from probes import rollups, rows, statuses
+from probes.engine.outcome import FailureKind
+from probes.models import Location, Target, TargetStatus
+from probes.results_stream import Entry, Identity
+from probes.signals import recorded
+
+LATEST_SLOT_AHEAD = timedelta(minutes=1)
+"""A worker's clock may be ahead of ours by so much; beyond it, an outcome is of no slot that exists."""
+
+
+def record(entries: Iterable[Entry], *, now: datetime) -> dict[Identity, str]:
+    """Store outcomes, each slot once, and all that is derived from them. Sends `signals.recorded` on commit.
+
+    A slot that has a row keeps it, except that a late outcome takes the place of `missed`. Only what was really stored
+    or replaced counts in the rollups, so the same outcomes may be given again at any time. Returns the reasons of those
+    that no later try can store, by identity. Raises DatabaseError, with nothing changed.
+    """
+    unique: dict[Identity, Entry] = {}
+    for entry in entries:
+        unique.setdefault(entry.identity, entry)
+    with transaction.atomic():
+        held = statuses.lock({entry.target_id for entry in unique.values()})
+        # Read after the lock: a pause changes both, and must not be judged by what stood before it.
+        watched = _watched(held)
+        locations = set(Location.objects.values_list("key", flat=True))
+        reasons = {identity: _refuse(entry, watched, locations, now) for identity, entry in unique.items()}
+        _store([entry for identity, entry in unique.items() if not reasons[identity]], held, watched, now)
+    return {identity: reason for identity, reason in reasons.items() if reason}
+
+
+def _store(
+    entries: Sequence[Entry],
+    held: dict[int, TargetStatus],
+    watched: dict[int, statuses.Watched],
+    now: datetime,
+) -> None:
+    stored = rows.insert_new(entries, now)
+    inserted = [entry for entry in entries if entry.identity in stored]
+    late = [entry for entry in entries if entry.identity not in stored and entry.outcome.kind is not FailureKind.MISSED]
+    took_place = rows.replace_missed(late, now)
+    replaced = [entry for entry in late if entry.identity in took_place]
+    written = inserted + replaced
+    if not written:
+        return
+    rollups.apply(rollups.tally(inserted, replaced))
+    rows.keep_transcripts(written)
+    statuses.update(held, watched, written, now)
+    target_ids = frozenset(entry.target_id for entry in written)
+    transaction.on_commit(lambda: recorded.send(sender=record, target_ids=target_ids))
+
+
+def _watched(target_ids: Iterable[int]) -> dict[int, statuses.Watched]:
+    found = Target.objects.filter(pk__in=target_ids)
+    return {
+        pk: statuses.Watched(objective_ms * 1000, paused_by, active_since)
+        for pk, objective_ms, paused_by, active_since in found.values_list(
+            "pk", "ready_objective_ms", "paused_by", "active_since"
+        )
+    }
+
+
+def _refuse(entry: Entry, watched: dict[int, statuses.Watched], locations: set[str], now: datetime) -> str:
+    if entry.target_id not in watched:
+        return f"target {entry.target_id} does not exist"
+    if entry.location not in locations:
+        return f"location {entry.location!r} does not exist"
+    if entry.slot <= now - timedelta(days=settings.RAW_DAYS):
+        return f"slot {entry.slot.isoformat()} is older than RAW_DAYS"
+    if entry.slot > now + LATEST_SLOT_AHEAD:
+        return f"slot {entry.slot.isoformat()} lies in the future"
+    return ""

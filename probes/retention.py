@@ -1,0 +1,45 @@
+"""Deletes what is older than its days, in steps that hold the database for milliseconds."""
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import connection
+
+from probes import partitions
+from probes.models import Result, Rollup, Transcript
+
+STEP_ROWS = 2000
+"""Rows per DELETE, each its own transaction: SQLite has one writer, and the recorder must not wait."""
+MOST_STEPS = 500
+"""Per table and call; the next call goes on."""
+
+
+def tidy(now: datetime) -> int:
+    """Delete results and transcripts older than RAW_DAYS, rollups older than MINUTE_DAYS and HOUR_DAYS.
+
+    Returns how many rows went; dropped partitions are not counted.
+    """
+    raw = now - timedelta(days=settings.RAW_DAYS)
+    partitions.drop_before(raw)
+    results = Result._meta.db_table if connection.vendor != "postgresql" else partitions.DEFAULT
+    gone = _delete(results, "slot < %s", raw)
+    gone += _delete(Transcript._meta.db_table, "slot < %s", raw)
+    for width, days in ((Rollup.Width.MINUTE, settings.MINUTE_DAYS), (Rollup.Width.HOUR, settings.HOUR_DAYS)):
+        gone += _delete(Rollup._meta.db_table, f"width = {width.value} AND start < %s", now - timedelta(days=days))
+    return gone
+
+
+def _delete(table: str, condition: str, before: datetime) -> int:
+    row = "ctid" if connection.vendor == "postgresql" else "rowid"
+    # PostgreSQL finds `= ANY(ARRAY(...))` by row address at once; SQLite knows only IN.
+    matches = f"{row} = ANY (ARRAY({{}}))" if connection.vendor == "postgresql" else f"{row} IN ({{}})"
+    chosen = f"SELECT {row} FROM {table} WHERE {condition} LIMIT {STEP_ROWS}"  # noqa: S608  names of our own tables
+    statement = f"DELETE FROM {table} WHERE {matches.format(chosen)}"  # noqa: S608  names of our own tables
+    total = 0
+    for _ in range(MOST_STEPS):
+        with connection.cursor() as cursor:
+            cursor.execute(statement, [connection.ops.adapt_datetimefield_value(before)])
+            total += cursor.rowcount
+            if cursor.rowcount < STEP_ROWS:
+                break
+    return total

@@ -1,0 +1,125 @@
+"""One row per target for the overview: its last sixty slots, what it is, and a Flip for every change."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from probes.bulk import Conflict, insert
+from probes.engine.outcome import Outcome
+from probes.health import Verdict, judge
+from probes.models import Flip, Target, TargetStatus
+from probes.results_stream import Entry
+
+SLOTS = 60
+_WORST_FIRST = "dgmu"
+_COLUMNS = ("state", "since", "why", "ribbon", "recent", "last_slot", "last_result_at", "sequence")
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What the status of a target depends on besides its outcomes."""
+
+    objective_us: int
+    paused_by: str
+    active_since: datetime
+
+
+def lock(target_ids: Iterable[int]) -> dict[int, TargetStatus]:
+    """The status rows of those targets that exist, made where there is none, held until the transaction ends.
+
+    Every writer of results takes them first and in the same order: two recorders never change one target at once.
+    """
+    wanted = sorted(target_ids)
+    rows = TargetStatus.objects.select_for_update().filter(pk__in=wanted).order_by("pk")
+    statuses = {status.pk: status for status in rows}
+    absent = [target_id for target_id in wanted if target_id not in statuses]
+    if absent:
+        absent = list(Target.objects.filter(pk__in=absent).values_list("pk", flat=True))
+        TargetStatus.objects.bulk_create([TargetStatus(target_id=pk) for pk in absent], ignore_conflicts=True)
+        statuses = {status.pk: status for status in rows.all()}
+    return statuses
+
+
+def update(
+    statuses: Mapping[int, TargetStatus], watched: Mapping[int, Watched], entries: Iterable[Entry], now: datetime
+) -> None:
+    """Add newly stored slots to their targets' rows, judge again, and write a Flip where the state changed."""
+    fresh: dict[int, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        fresh[entry.target_id].append(entry)
+    rows, flips = [], []
+    for target_id, found in fresh.items():
+        status = statuses[target_id]
+        _extend(status, found, watched[target_id].objective_us, now)
+        verdict = _judge(status, watched[target_id])
+        if verdict.state != status.state:
+            flips.append(Flip(target_id=target_id, before=status.state, after=verdict.state, at=now, why=verdict.why))
+            status.state, status.since = verdict.state, now
+        status.why = verdict.why[:300]
+        rows.append(_values(status))
+    # `lock` holds these rows: nobody changed their state since it was read.
+    insert(TargetStatus, ("target_id",), _COLUMNS, rows, Conflict.REPLACE)
+    Flip.objects.bulk_create(flips)
+
+
+def recent_row(entry: Entry, objective_us: int) -> dict[str, Any]:
+    """One slot at one location, as `TargetStatus.recent` keeps it."""
+    outcome = entry.outcome
+    return {
+        "slot": entry.slot.isoformat(timespec="microseconds"),
+        "loc": entry.location,
+        "ok": outcome.ok,
+        "kind": outcome.kind.value if outcome.kind else "",
+        "race_us": outcome.race_window_us,
+        "delivered": outcome.events.delivered,
+        "expected": len(outcome.events.expected),
+        "strategy": outcome.strategy[:40],
+        "revision": outcome.flags_revision,
+        "letter": _letter(outcome, objective_us),
+    }
+
+
+def _letter(outcome: Outcome, objective_us: int) -> str:
+    if outcome.kind is not None:
+        return "m" if outcome.kind.ours else "d"
+    return "g" if (outcome.race_window_us or 0) > objective_us else "u"
+
+
+def _extend(status: TargetStatus, entries: Sequence[Entry], objective_us: int, now: datetime) -> None:
+    rows = {(row["slot"], row["loc"]): row for row in status.recent}
+    for entry in entries:
+        row = recent_row(entry, objective_us)
+        rows[row["slot"], row["loc"]] = row
+        status.last_slot = max(entry.slot, status.last_slot or entry.slot)
+        if row["letter"] != "m":
+            status.last_result_at = now
+    letters: dict[str, str] = {}
+    ordered = sorted(rows.items())
+    for (slot, _), row in ordered:
+        letters[slot] = min(letters.get(slot, "u"), row["letter"], key=_WORST_FIRST.index)
+    kept = list(letters)[-SLOTS:]
+    status.recent = [row for (slot, _), row in ordered if slot >= kept[0]]
+    status.ribbon = "".join(letters[slot] for slot in kept)
+
+
+def _judge(status: TargetStatus, watched: Watched) -> Verdict:
+    since = watched.active_since.isoformat(timespec="microseconds")
+    rows = [row for row in status.recent if row["slot"] > since]
+    return judge(rows, before=status.state, objective_us=watched.objective_us, paused_by=watched.paused_by)
+
+
+def _values(status: TargetStatus) -> tuple[Any, ...]:
+    return (
+        status.pk,
+        status.state,
+        status.since,
+        status.why,
+        status.ribbon,
+        json.dumps(status.recent),
+        status.last_slot,
+        status.last_result_at,
+        status.sequence + 1,
+    )

@@ -1,0 +1,55 @@
+"""Thin Celery tasks, acknowledged before they run and never redone: a slot that passed is missed, not late."""
+
+import logging
+from datetime import timedelta
+from functools import cache
+from typing import Any
+
+import redis
+from celery import shared_task
+from django.conf import settings
+from django.utils import timezone
+
+from probes import dispatch, retention, worker
+
+logger = logging.getLogger(__name__)
+LATEST_START = timedelta(seconds=1)
+"""A batch is thrown away when its last slot lies this far back; the loop does the same with single slots."""
+QUEUED_AT_MOST = 200
+"""Batches that wait for a location's workers; above it nobody reads them, and Redis would only fill up."""
+
+
+@shared_task(name="probes.tick", ignore_result=True, acks_late=False)
+def tick() -> None:
+    """Dispatch the slots of the next seconds."""
+    dispatch.dispatch(timezone.now(), _send)
+
+
+@shared_task(name="probes.run_batch", ignore_result=True, acks_late=False)
+def run_batch(batch: dict[str, Any]) -> None:
+    """Hand a batch to this process's probe loop, and return at once: a silent target costs a socket, not a worker."""
+    worker.loop_for(batch["location"]).submit(batch)
+
+
+@shared_task(name="probes.tidy", ignore_result=True, acks_late=False)
+def tidy() -> None:
+    """Delete what is older than RAW_DAYS, MINUTE_DAYS and HOUR_DAYS."""
+    retention.tidy(timezone.now())
+
+
+def _send(batch: dispatch.Batch) -> None:
+    queue = f"probes-{batch.location}"
+    if _queued(queue) >= QUEUED_AT_MOST:
+        logger.warning("no worker reads the queue %s: %d slots will be missed", queue, len(batch.slots))
+        return
+    run_batch.apply_async(kwargs={"batch": batch.to_message()}, queue=queue, expires=batch.last + LATEST_START)
+
+
+def _queued(queue: str) -> int:
+    count: Any = _client().llen(queue)
+    return int(count)
+
+
+@cache
+def _client() -> "redis.Redis":
+    return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2)

@@ -1,0 +1,66 @@
+"""Ties the probe loop to a Celery worker process: one loop per process, begun and ended with it."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from celery import signals
+from django.conf import settings
+
+from probes.engine.client import Prober
+from probes.engine.guardrails import Limits, Policy
+from probes.engine.outcome import Outcome
+from probes.engine.script import TargetSpec
+from probes.worker_loop import Capacity, ProbeLoop, Runner
+
+DRAIN_SECONDS = 5.0
+"""How long a worker that is told to stop waits for the probes in flight."""
+_QUEUE_PREFIX = "probes-"
+
+_location: str | None = None
+_loop: tuple[int, ProbeLoop] | None = None
+
+
+def loop_for(location: str) -> ProbeLoop:
+    """This process's loop, started at the first call. After a fork the child starts its own."""
+    global _loop
+    if _loop is None or _loop[0] != os.getpid():
+        capacity = Capacity(settings.PROBE_MAX_IN_FLIGHT, settings.OUTCOME_BUFFER, settings.RESULTS_STREAM_LENGTH)
+        _loop = (os.getpid(), ProbeLoop(location, settings.REDIS_URL, capacity, _prober))
+        _loop[1].start()
+    return _loop[1]
+
+
+@asynccontextmanager
+async def _prober() -> AsyncIterator[Runner]:
+    policy = Policy(allow_private=settings.PROBE_ALLOW_PRIVATE, loopback_ports=frozenset(settings.REFERENCE_PORTS))
+    limits = Limits(message_bytes=settings.PROBE_MAX_MESSAGE_BYTES, transcript_chars=settings.TRANSCRIPT_BYTES)
+    async with Prober(policy=policy, limits=limits) as prober:
+
+        async def run(spec: TargetSpec, intended: float) -> Outcome:
+            return await prober.probe(spec, intended=intended)
+
+        yield run
+
+
+@signals.celeryd_after_setup.connect
+def _remember_location(instance: Any, **_: Any) -> None:
+    global _location
+    for queue in instance.app.amqp.queues.consume_from:
+        if queue.startswith(_QUEUE_PREFIX):
+            _location = queue.removeprefix(_QUEUE_PREFIX)
+
+
+@signals.worker_process_init.connect
+def _begin(**_: Any) -> None:
+    # Sent by the solo pool in the worker itself and by prefork in each child: heartbeats begin before the first batch.
+    if _location is not None:
+        loop_for(_location)
+
+
+@signals.worker_process_shutdown.connect
+@signals.worker_shutdown.connect
+def _end(**_: Any) -> None:
+    if _loop is not None and _loop[0] == os.getpid():
+        _loop[1].stop(DRAIN_SECONDS)

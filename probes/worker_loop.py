@@ -1,0 +1,221 @@
+"""The long-lived loop of a probe worker: starts each probe at its slot, bounds what is in flight, publishes outcomes.
+
+It lives in a thread of the worker process and touches no database. A task only hands its batch over.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from probes.credentials import CredentialsError
+from probes.engine.outcome import FailureKind, Outcome
+from probes.engine.script import TargetSpec
+from probes.publisher import Publisher
+from probes.results_stream import WORKERS, Entry, encode, wants_transcript
+from probes.schedule import EPOCH
+from probes.specification import read_message
+
+logger = logging.getLogger(__name__)
+LATEST_START_SECONDS = 1.0
+"""A probe that cannot start this soon after its slot is not started: the slot is missed, never run late."""
+HEARTBEAT_SECONDS = 1.0
+FLUSH_SECONDS = 2.0
+"""At the end: how long the last outcomes may take to be published."""
+_REMEMBER_SECONDS = 60.0
+
+Runner = Callable[[TargetSpec, float], Awaitable[Outcome]]
+"""Runs one probe: (specification, intended start in seconds of `time.monotonic()`)."""
+
+Prober = Callable[[], AbstractAsyncContextManager[Runner]]
+"""Opens, inside the loop, what runs its probes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What a worker keeps to: the settings PROBE_MAX_IN_FLIGHT, OUTCOME_BUFFER and RESULTS_STREAM_LENGTH."""
+
+    in_flight: int
+    buffer: int
+    stream_length: int
+
+
+@dataclass(slots=True)
+class Counts:
+    """What the heartbeat tells, since the worker started; `lag_us` is the worst since the last heartbeat."""
+
+    over_capacity: int = 0
+    """Slots not probed because PROBE_MAX_IN_FLIGHT were in flight."""
+    late: int = 0
+    """Slots not probed because they came, or the loop got to them, too late."""
+    lag_us: int = 0
+    """How late the loop's own timers fired."""
+
+
+class ProbeLoop:
+    """One per worker process. `submit` is for other threads; all else happens in the loop's own thread."""
+
+    def __init__(self, location: str, redis_url: str, capacity: Capacity, prober: Prober) -> None:
+        self.location = location
+        self.name = f"{location}@{socket.gethostname()}:{os.getpid()}"
+        self.counts = Counts()
+        self._redis_url = redis_url
+        self._capacity = capacity
+        self._prober = prober
+        self._specs: dict[int, tuple[Mapping[str, Any], TargetSpec | str]] = {}
+        self._seen: dict[tuple[int, int], float] = {}
+        self._timers: dict[tuple[int, int], asyncio.TimerHandle] = {}
+        self._probes: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.new_event_loop()
+        self._stopping = asyncio.Event()
+        self._drain_seconds = 0.0
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._main(),), name="probes")
+        self._thread.daemon = True
+
+    @property
+    def dropped(self) -> int:
+        """Outcomes that had to go because Redis was away for too long."""
+        return self._publisher.dropped
+
+    def start(self) -> None:
+        """Start the loop's thread."""
+        self._thread.start()
+
+    def submit(self, batch: Mapping[str, Any]) -> None:
+        """Take a batch (`dispatch.Batch.to_message`) and return at once."""
+        self._loop.call_soon_threadsafe(self._take, batch)
+
+    def stop(self, seconds: float) -> None:
+        """Start no more probes, wait for those in flight at most so long, publish what was found, end the thread."""
+        if self._thread.is_alive():
+            self._drain_seconds = seconds
+            self._loop.call_soon_threadsafe(self._stopping.set)
+            self._thread.join(seconds + 2 * FLUSH_SECONDS)
+
+    async def _main(self) -> None:
+        self._client: Redis = Redis.from_url(
+            self._redis_url, decode_responses=True, socket_timeout=5, socket_connect_timeout=2
+        )
+        capacity = self._capacity
+        self._publisher = Publisher(self._client, buffer=capacity.buffer, stream_length=capacity.stream_length)
+        duties = [asyncio.create_task(self._publisher.run()), asyncio.create_task(self._beat())]
+        async with self._prober() as self._run:
+            await self._stopping.wait()
+            await self._drain()
+        for duty in duties:
+            duty.cancel()
+        await asyncio.gather(*duties, return_exceptions=True)
+        await self._finish()
+
+    def _take(self, batch: Mapping[str, Any]) -> None:
+        if self._stopping.is_set():
+            return
+        now, loop_now = time.time(), self._loop.time()
+        for slot_us, target_id in batch["slots"]:
+            key = (target_id, slot_us)
+            if key in self._seen:
+                continue
+            self._seen[key] = now
+            at = loop_now + slot_us / 1e6 - now
+            self._timers[key] = self._loop.call_at(at, self._start, key, at, batch["targets"][str(target_id)])
+
+    def _start(self, key: tuple[int, int], due: float, message: Mapping[str, Any]) -> None:
+        del self._timers[key]
+        late = time.time() - key[1] / 1e6
+        self.counts.lag_us = max(self.counts.lag_us, int((self._loop.time() - due) * 1e6))
+        if late > LATEST_START_SECONDS:
+            self.counts.late += 1
+        elif len(self._probes) >= self._capacity.in_flight:
+            self.counts.over_capacity += 1
+        else:
+            probe = self._loop.create_task(self._probe(key, due, message))
+            self._probes.add(probe)
+            probe.add_done_callback(self._probes.discard)
+
+    async def _probe(self, key: tuple[int, int], intended: float, message: Mapping[str, Any]) -> None:
+        target_id, slot_us = key
+        spec = self._spec(target_id, message)
+        if isinstance(spec, str):
+            outcome = Outcome(kind=FailureKind.PROBE_ERROR, detail=spec)
+        else:
+            outcome = await self._outcome(spec, intended)
+        entry = Entry(target_id, self.location, EPOCH + timedelta(microseconds=slot_us), outcome)
+        self._publisher.add(encode(entry, frames=wants_transcript(entry.identity, outcome)))
+
+    async def _outcome(self, spec: TargetSpec, intended: float) -> Outcome:
+        try:
+            return await self._run(spec, intended)
+        except Exception as error:
+            logger.exception("the probe of %s broke", spec.slug)
+            return Outcome(kind=FailureKind.PROBE_ERROR, detail=f"Our probe broke: {type(error).__name__}: {error}")
+
+    def _spec(self, target_id: int, message: Mapping[str, Any]) -> TargetSpec | str:
+        """The target's specification, read once as long as it does not change; a sentence where it cannot be used."""
+        known = self._specs.get(target_id)
+        if known is not None and known[0] == message:
+            return known[1]
+        spec: TargetSpec | str
+        try:
+            spec = read_message(message)
+        except (CredentialsError, ValueError, KeyError, TypeError) as error:
+            spec = f"This worker cannot use the target's specification: {error}"
+        self._specs[target_id] = (message, spec)
+        return spec
+
+    async def _beat(self) -> None:
+        while True:
+            due = self._loop.time() + HEARTBEAT_SECONDS
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            self.counts.lag_us = max(self.counts.lag_us, int((self._loop.time() - due) * 1e6))
+            forget = time.time() - _REMEMBER_SECONDS
+            self._seen = {key: taken for key, taken in self._seen.items() if taken > forget}
+            try:
+                await self._client.hset(WORKERS, self.name, json.dumps(await self._state()))
+            except (RedisError, OSError) as error:
+                logger.warning("no heartbeat: %s", error)
+            else:
+                self.counts.lag_us = 0
+
+    async def _state(self) -> dict[str, Any]:
+        before = time.time()
+        seconds, microseconds = await self._client.time()
+        middle = (before + time.time()) / 2
+        return {
+            "location": self.location,
+            "at": datetime.now(UTC).isoformat(),
+            "clock_offset_us": int((middle - seconds) * 1e6) - microseconds,
+            "in_flight": len(self._probes),
+            "lag_us": self.counts.lag_us,
+            "over_capacity": self.counts.over_capacity,
+            "late": self.counts.late,
+            "waiting": self._publisher.waiting,
+            "dropped": self._publisher.dropped,
+        }
+
+    async def _drain(self) -> None:
+        for timer in self._timers.values():
+            timer.cancel()
+        if self._probes:
+            await asyncio.wait(self._probes, timeout=self._drain_seconds)
+        for probe in list(self._probes):
+            probe.cancel()
+
+    async def _finish(self) -> None:
+        try:
+            async with asyncio.timeout(FLUSH_SECONDS):
+                await self._publisher.flush()
+                await self._client.hdel(WORKERS, self.name)
+                await self._client.aclose()
+        except (RedisError, OSError) as error:
+            logger.warning("%d outcomes could not be published at the end: %s", self._publisher.waiting, error)

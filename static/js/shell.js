@@ -1,0 +1,124 @@
+// What every page has: theme switch, menus, the Live indicator, banners, title and favicon, polite announcements.
+import { listen, onState, start } from "./live.js";
+import { clock, setText } from "./time.js";
+import { setShape } from "./shapes.js";
+
+const root = document.documentElement;
+const baseTitle = document.title.replace(/^\d+ (down|degraded) · /, "");
+
+// Theme
+const themeButtons = [...document.querySelectorAll("#theme button")];
+function showTheme() {
+  const chosen = root.dataset.theme ?? "system";
+  for (const button of themeButtons) button.setAttribute("aria-pressed", String(button.value === chosen));
+}
+for (const button of themeButtons) {
+  button.addEventListener("click", () => {
+    if (button.value === "system") delete root.dataset.theme; else root.dataset.theme = button.value;
+    try {
+      if (button.value === "system") localStorage.removeItem("theme"); else localStorage.setItem("theme", button.value);
+    } catch {
+      // Storage is refused: the choice holds for this page.
+    }
+    showTheme();
+    document.dispatchEvent(new Event("themechange"));
+  });
+}
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => document.dispatchEvent(new Event("themechange")));
+showTheme();
+
+// Menus close with Escape and by a press elsewhere.
+document.addEventListener("click", (event) => {
+  for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  }
+});
+
+// Banners, at the bottom and over reserved padding: they never push content.
+const banners = document.getElementById("banners");
+export function banner(key, text, href) {
+  let node = banners.querySelector(`[data-key="${key}"]`);
+  if (!text) { node?.remove(); return; }
+  if (!node) {
+    node = document.createElement("div");
+    node.className = "banner";
+    node.dataset.key = key;
+    const shape = document.querySelector("#live svg").cloneNode(true);
+    setShape(shape, "stale");
+    node.append(shape, document.createElement("span"));
+    banners.append(node);
+  }
+  setText(node.querySelector("span"), text);
+  if (href && !node.querySelector("a")) {
+    const link = document.createElement("a");
+    link.href = href;
+    link.textContent = "Sign in";
+    node.append(link);
+  }
+}
+
+// The polite live region: one message per ten seconds, the newest.
+const polite = document.getElementById("polite");
+let pending = null;
+let quietUntil = 0;
+export function announce(text) {
+  pending = text;
+  const wait = Math.max(0, quietUntil - Date.now());
+  if (announce.timer) return;
+  announce.timer = setTimeout(() => {
+    announce.timer = null;
+    quietUntil = Date.now() + 10000;
+    setText(polite, pending);
+  }, wait);
+}
+
+// Live
+const indicator = document.getElementById("live");
+const WORDS = { joining: "Joining", live: "Live", away: "Offline" };
+const SHAPES = { joining: "unknown", live: "up", away: "stale" };
+onState((state, facts) => {
+  indicator.dataset.state = state;
+  setText(indicator.querySelector("span"), WORDS[state]);
+  setShape(indicator.querySelector("svg"), SHAPES[state]);
+  if (facts.signedOut) banner("live", `You are signed out. Numbers are from ${clock(facts.at)}.`, `/signin/?next=${encodeURIComponent(location.pathname + location.search)}`);
+  else if (facts.databaseAway) banner("live", `The database does not answer since ${minute(facts.databaseAway)}. Numbers are from then.`);
+  else if (state === "away") { banner("live", `Reconnecting. Numbers are from ${clock(facts.at)}.`); announce("Reconnecting."); }
+  else banner("live", "");
+});
+
+function minute(iso) { return clock(Date.parse(iso)).slice(0, 5); }
+
+const EFFECTS = {
+  recorder: "Results are kept and shown when it is back.",
+  worker: "Targets show as stale, not down.",
+  scheduler: "Targets show as stale, not down.",
+  beat: "Targets show as stale, not down.",
+};
+let troubled = new Set();
+let before = "";
+listen("health", ({ data }) => {
+  const prefix = data.down ? `${data.down} down · ` : data.degraded ? `${data.degraded} degraded · ` : "";
+  document.title = prefix + baseTitle;
+  const icon = document.getElementById("favicon");
+  const wanted = icon.dataset[data.down ? "down" : data.degraded ? "degraded" : "up"];
+  if (icon.getAttribute("href") !== wanted) icon.href = wanted;
+  banner("redis", data.redis_away_since ? `Redis does not answer since ${minute(data.redis_away_since)}. Rollback still works.` : "");
+  const names = new Set();
+  for (const each of data.processes) {
+    names.add(each.name);
+    const why = each.why ? ` (${each.why})` : "";
+    banner(`process-${each.name}`, `${each.name[0].toUpperCase()}${each.name.slice(1)} is ${each.state} since ${minute(each.since)}${why}. ${EFFECTS[each.name] ?? ""}`.trim());
+  }
+  for (const name of troubled) if (!names.has(name)) banner(`process-${name}`, "");
+  troubled = names;
+  const words = [data.down && `${data.down} down`, data.degraded && `${data.degraded} degraded`].filter(Boolean).join(", ") || "Nothing is failing";
+  if (before && before !== words) announce(`${words}.`);
+  before = words;
+});
+
+start(["health", ...document.body.dataset.topics.split(" ").filter(Boolean)]);

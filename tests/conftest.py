@@ -1,0 +1,93 @@
+"""Fixtures that every room's tests share: a real Redis of our own."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from django.db import connections as database_connections
+from pytest_django.plugin import blocking_manager_key
+
+from tests.support.servers import free_port, redis_server_binary
+from tests.support.waiting import wait_until
+
+
+def _commits(item: pytest.Item) -> bool:
+    marker = item.get_closest_marker("django_db")
+    return marker is not None and bool(marker.kwargs.get("transaction"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--only-database", action="store_true", help="run only the tests that meet a database")
+
+
+def _meets_database(item: pytest.Item) -> bool:
+    fixtures = getattr(item, "fixturenames", ())
+    return item.get_closest_marker("django_db") is not None or "db" in fixtures or "transactional_db" in fixtures
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Every test that commits leaves an empty database, without the rows that Django would make anew by itself."""
+    if config.getoption("--only-database"):
+        items[:] = [item for item in items if _meets_database(item)]
+    for item in items:
+        if _commits(item):
+            item.add_marker(pytest.mark.django_db(transaction=True, serialized_rollback=True), append=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """After a test that committed, whatever test comes next finds again what the migrations seeded."""
+    yield
+    if nextitem is None:
+        return  # The test database is gone: what "default" names now is a person's own.
+    database = database_connections["default"]
+    seeded = getattr(database, "_test_serialized_contents", None)
+    if _commits(item) and seeded is not None:
+        with item.config.stash[blocking_manager_key].unblock():
+            database.creation.deserialize_db_from_string(seeded)
+            database.close()
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    tmp_path_factory: pytest.TempPathFactory,
+    django_db_modify_db_settings_parallel_suffix: None,  # each core has a database of its own
+) -> None:
+    """SQLite in a file, as in production: an in-memory database shared by threads refuses to wait for its writer."""
+    database = database_connections["default"]
+    if database.vendor == "sqlite":
+        database.settings_dict["TEST"]["NAME"] = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real redis-server on a loopback port of its own."""
+    port = free_port()
+    folder: Path = tmp_path_factory.mktemp("redis")
+    command = [redis_server_binary(), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    url = f"redis://127.0.0.1:{port}/0"
+    try:
+        wait_until(lambda: _answers(url), what="redis-server answers")
+        yield url
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture
+def redis_client(redis_url: str) -> Iterator["redis.Redis"]:
+    """A client of the session's Redis, emptied first."""
+    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+        client.flushall()
+        yield client
+
+
+def _answers(url: str) -> bool:
+    try:
+        with redis.Redis.from_url(url) as client:
+            return bool(client.ping())
+    except redis.ConnectionError:
+        return False

@@ -1,0 +1,104 @@
+"""What watched servers tell of themselves."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connections.flags import keys, reports
+from connections.flags.keys import Holder
+from connections.models import WatchedServer
+from connections.signals import server_reported
+
+TOLD: dict[str, Any] = {
+    "instance": "chat-1",
+    "library_version": "0.1.0",
+    "held_revision": 3,
+    "evaluations": {"readiness-strategy": {"immediate": 2}},
+    "connections": {"immediate": {"ready": 1, "client_gone": 1}},
+}
+
+
+@pytest.fixture
+def holder(db: None) -> Holder:
+    _, key = keys.create("staging", "chat key", author="alice")
+    found = keys.verify(key)
+    assert found is not None
+    return found
+
+
+def read(**other: Any) -> reports.Report:
+    return reports.read(json.dumps({**TOLD, **other}).encode())
+
+
+def test_the_newest_report_of_an_instance_is_kept(holder: Holder) -> None:
+    start = timezone.now()
+    reports.record(holder, read(), now=start)
+    reports.record(holder, read(library_version="0.2.0", connections={}), now=start + timedelta(seconds=10))
+    server = WatchedServer.objects.get()
+    assert (server.environment_id, server.instance, server.key_name) == ("staging", "chat-1", "chat key")
+    assert (server.library_version, server.connections) == ("0.2.0", {})
+    assert server.evaluations == TOLD["evaluations"]
+    assert server.reported_at == start + timedelta(seconds=10)
+
+
+def test_held_since_moves_only_with_the_revision(holder: Holder) -> None:
+    start = timezone.now()
+    moments = [(3, 0, 0), (3, 10, 0), (4, 20, 20), (4, 30, 20), (3, 40, 40)]
+    for revision, seconds, since in moments:
+        reports.record(holder, read(held_revision=revision), now=start + timedelta(seconds=seconds))
+        server = WatchedServer.objects.get()
+        assert (server.held_revision, server.held_since) == (revision, start + timedelta(seconds=since))
+
+
+def test_a_report_is_announced_after_the_commit(
+    holder: Holder, django_capture_on_commit_callbacks: Callable[..., Any]
+) -> None:
+    heard: list[tuple[str, str]] = []
+
+    def hear(*, environment: str, instance: str, **_: Any) -> None:
+        heard.append((environment, instance))
+
+    server_reported.connect(hear)
+    try:
+        with django_capture_on_commit_callbacks(execute=True):
+            reports.record(holder, read(), now=timezone.now())
+            assert heard == []
+    finally:
+        server_reported.disconnect(hear)
+    assert heard == [("staging", "chat-1")]
+
+
+@pytest.mark.parametrize(
+    ("other", "field"),
+    [
+        ({"instance": ""}, "instance"),
+        ({"instance": "a" * 201}, "instance"),
+        ({"instance": "a\u0000b"}, "instance"),
+        ({"instance": "\udcff"}, "instance"),
+        ({"instance": None}, "instance"),
+        ({"library_version": 1}, "library_version"),
+        ({"held_revision": "3"}, "held_revision"),
+        ({"held_revision": True}, "held_revision"),
+        ({"held_revision": -1}, "held_revision"),
+        ({"held_revision": 2**63}, "held_revision"),
+        ({"evaluations": []}, "evaluations"),
+        ({"evaluations": {"flag": 1}}, "evaluations"),
+        ({"connections": {"immediate": {"ready": 1.5}}}, "connections"),
+        ({"connections": {"\u0000": {}}}, "connections"),
+    ],
+)
+def test_a_report_that_says_nothing_usable_names_the_field(other: dict[str, Any], field: str) -> None:
+    with pytest.raises(reports.ReportError, match=field):
+        read(**other)
+
+
+@given(st.binary(max_size=100) | st.just(b"[" * 100_000) | st.just(b"[]"))
+def test_any_body_is_read_or_refused(body: bytes) -> None:
+    with pytest.raises(reports.ReportError):
+        reports.read(body)

@@ -1,0 +1,323 @@
+"""The flag source against a real flag server, and against every way that one misbehaves."""
+
+import json
+import logging
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import connect
+
+from connections.gate import FlagSource, ReadinessGate
+from connections.gate.connection import Application
+from tests.connections.gate.test_gate import ACCEPT, next_json, plain
+from tests.support.asgi import serving
+from tests.support.flag_server import KEY, FlagServer, flag_server, strategy
+from tests.support.servers import free_port
+from tests.support.waiting import await_until, wait_until
+
+NOWHERE = "http://127.0.0.1:9"
+
+
+@contextmanager
+def following(url: str, cache: Path | None = None, key: str = KEY, **times: float) -> Iterator[FlagSource]:
+    """A started source; quick to retry, so that tests need not wait."""
+    quick = {"timeout_s": 0.5, "retry_first_s": 0.02, "retry_most_s": 0.1, "report_every_s": 0.05, **times}
+    source = FlagSource(url, key, "staging-chat-1", cache, **quick)
+    source.start()
+    try:
+        yield source
+    finally:
+        source.stop()
+
+
+def holds(source: FlagSource, revision: int) -> Callable[[], bool]:
+    return lambda: source.snapshot().revision == revision
+
+
+def waiting() -> Application:
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await send(ACCEPT)
+        await receive()
+
+    return plain(application)
+
+
+# --- learning ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_change_reaches_the_next_connection() -> None:
+    """Toggled on the flag server, served by the watched server, and said to the client by name and revision."""
+    flags = FlagServer()
+    with (
+        flag_server(flags) as served,
+        following(served.http) as source,
+        serving(ReadinessGate(waiting(), flags=source)) as chat,
+    ):
+        await await_until(holds(source, 1))
+        revision = flags.change(strategy("immediate"))
+        await await_until(holds(source, revision))
+        async with connect(chat.ws) as client:
+            ready = await next_json(client)
+            assert client.response is not None
+            assert client.response.headers["Readiness-Strategy"] == "immediate"
+            assert client.response.headers["Readiness-Revision"] == "2"
+    assert (ready["strategy"], ready["flags_revision"]) == ("immediate", 2)
+
+
+def test_definitions_are_asked_for_conditionally() -> None:
+    """Once fetched, they are not sent again while they have not changed."""
+    flags = FlagServer()
+    with flag_server(flags) as served, following(served.http) as source:
+        wait_until(lambda: flags.streams == 1 and len(flags.requests) >= 3)
+        assert source.snapshot().etag == flags.etag
+    tags = [tag for path, tag in flags.requests if path == "/api/v1/definitions"]
+    assert tags[0] is None
+    assert set(tags[1:]) == {flags.etag}
+
+
+def test_a_change_made_while_the_stream_was_down_is_caught_up() -> None:
+    """Also where the server replays nothing: the source fetches again after every reconnect."""
+    flags = FlagServer()
+    flags.silent_stream = True
+    with flag_server(flags) as served, following(served.http) as source:
+        wait_until(lambda: flags.streams == 1)
+        flags.change(strategy("immediate"))
+        flags.drop_streams()
+        wait_until(holds(source, 2))
+
+
+def test_a_stream_that_goes_silent_is_given_up_and_opened_again() -> None:
+    """A peer that vanished without a word (no FIN) must not leave the flags frozen."""
+    flags = FlagServer()
+    flags.silent_stream = True
+    with flag_server(flags) as served, following(served.http, quiet_after_s=0.1) as source:
+        wait_until(lambda: flags.streams == 1)
+        flags.change(strategy("immediate"))
+        wait_until(holds(source, 2))
+
+
+def test_a_flag_server_that_comes_back_elsewhere_in_time_is_found_again() -> None:
+    flags, port = FlagServer(), free_port()
+    with flag_server(flags, port=port) as served, following(served.http) as source:
+        wait_until(holds(source, 1))
+        served.stop()
+        flags.change(strategy("immediate"))
+        with flag_server(flags, port=port):
+            wait_until(holds(source, 2))
+
+
+# --- misbehaviour -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [401, 404, 429, 500, 503])
+def test_an_error_status_keeps_what_was_held_is_logged_once_and_retried(
+    status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    flags = FlagServer()
+    with flag_server(flags) as served, following(served.http) as source:
+        wait_until(lambda: flags.streams == 1 and len(flags.requests) >= 3)
+        flags.change(strategy("immediate"))
+        flags.status = status
+        flags.drop_streams()
+        asked = len(flags.requests)
+        wait_until(lambda: len(flags.requests) > asked + 8)
+        assert source.snapshot().revision == 1
+        said = [each.getMessage() for each in caplog.records if each.name == "readywire.flags"]
+        assert len([line for line in said if str(status) in line]) == 1
+        flags.status = 200
+        wait_until(holds(source, 2))
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        "", "<html>gateway</html>", "[]", "null", "[" * 100_000, '{"revision": 2}', '{"revision": true, "flags": {}}',
+        '{"revision": "2", "flags": {}}', '{"revision": 2, "flags": {"readiness-strategy": 5}}', '{"revision": -1}',
+    ],
+)  # fmt: skip
+def test_garbage_keeps_what_was_held(garbage: str) -> None:
+    flags = FlagServer()
+    with flag_server(flags) as served, following(served.http) as source:
+        wait_until(holds(source, 1))
+        held = source.snapshot()
+        flags.garbage = garbage
+        flags.change(strategy("immediate"))
+        asked = len(flags.requests)
+        wait_until(lambda: len(flags.requests) > asked + 3)
+        assert source.snapshot() is held
+        flags.garbage = None
+        wait_until(holds(source, 2))
+
+
+def test_a_rejected_key_says_what_to_do(caplog: pytest.LogCaptureFixture) -> None:
+    flags = FlagServer()
+    with flag_server(flags) as served, following(served.http, key="rws_wrong") as source:
+        wait_until(lambda: "manage.py server_key create" in caplog.text)
+        assert source.snapshot().origin == "default"
+
+
+@contextmanager
+def black_hole() -> Iterator[str]:
+    """A listener that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+async def test_a_hung_or_dead_flag_server_costs_a_connection_nothing() -> None:
+    """The connection never waits for the source: not at its start, not for the first flags, not while it hangs."""
+    with black_hole() as hung:
+        for url in (hung, NOWHERE):
+            source = FlagSource(url, KEY, "staging-chat-1", timeout_s=60)
+            with serving(ReadinessGate(waiting(), flags=source)) as chat:
+                async with connect(chat.ws) as client:
+                    assert (await next_json(client))["strategy"] == "dependency_gate"
+            source.stop()
+
+
+# --- the last known good ----------------------------------------------------------------------------------------------
+
+
+def remembered(flags: FlagServer, port: int, cache: Path) -> None:
+    """Hold the server's flags once, then let both end."""
+    with flag_server(flags, port=port) as served, following(served.http, cache) as source:
+        wait_until(holds(source, flags.revision))
+        wait_until(cache.exists)
+
+
+async def test_the_last_known_good_survives_a_restart_while_the_flag_server_is_dead(tmp_path: Path) -> None:
+    flags, port, cache = FlagServer(), free_port(), tmp_path / "new" / "flags.json"
+    flags.change(strategy("immediate"))
+    remembered(flags, port, cache)
+    with (
+        following(f"http://127.0.0.1:{port}", cache) as source,
+        serving(ReadinessGate(waiting(), flags=source)) as chat,
+    ):
+        async with connect(chat.ws) as client:
+            ready = await next_json(client)
+    assert (ready["strategy"], ready["flags_revision"]) == ("immediate", 2)
+    assert source.snapshot().origin == "disk"
+
+
+def test_the_last_known_good_is_confirmed_by_a_304(tmp_path: Path) -> None:
+    """A restarted server asks with the tag it saved, and reports the revision as held."""
+    flags, port, cache = FlagServer(), free_port(), tmp_path / "flags.json"
+    remembered(flags, port, cache)
+    flags.requests.clear()
+    flags.reports.clear()
+    with flag_server(flags, port=port) as served, following(served.http, cache) as source:
+        wait_until(lambda: source.snapshot().origin == "server")
+        wait_until(lambda: flags.reports)
+    assert flags.requests[0] == ("/api/v1/definitions", flags.etag)
+    assert flags.reports[0]["held_revision"] == 1
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"source": "x"}', "\x00\xff" * 100])
+def test_a_corrupted_file_is_ignored_with_a_word(
+    content: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = tmp_path / "flags.json"
+    cache.write_bytes(content.encode("latin-1"))
+    assert FlagSource(NOWHERE, KEY, "staging-chat-1", cache).snapshot().origin == "default"
+    assert str(cache) in caplog.text
+
+
+def test_another_environments_file_is_never_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The file is bound to the flag server and the key it came from."""
+    flags, port, cache = FlagServer(), free_port(), tmp_path / "flags.json"
+    remembered(flags, port, cache)
+    other = FlagSource(f"http://127.0.0.1:{port}", "rws_production", "production-chat-1", cache)
+    assert other.snapshot().origin == "default"
+    assert "another flag server or key" in caplog.text
+
+
+def test_the_file_holds_no_key_and_leaves_no_scraps(tmp_path: Path) -> None:
+    remembered(FlagServer(), free_port(), tmp_path / "flags.json")
+    assert [each.name for each in tmp_path.iterdir()] == ["flags.json"]
+    assert KEY not in (tmp_path / "flags.json").read_text()
+
+
+def test_a_folder_that_cannot_be_written_is_said_and_survived(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").write_text("in the way")
+    flags = FlagServer()
+    with flag_server(flags) as served, following(served.http, tmp_path / "file" / "flags.json") as source:
+        wait_until(holds(source, 1))
+        wait_until(lambda: "could not be saved" in caplog.text)
+
+
+# --- reporting back ---------------------------------------------------------------------------------------------------
+
+
+def test_a_new_revision_is_confirmed_at_once() -> None:
+    """Not with the next batch: the page shows who holds what within the second."""
+    flags = FlagServer()
+    with flag_server(flags) as served, following(served.http, report_every_s=60):
+        wait_until(lambda: flags.reports)
+        flags.change(strategy("immediate"))
+        wait_until(lambda: flags.reports[-1]["held_revision"] == 2)
+    assert set(flags.reports[0]) == {"instance", "library_version", "held_revision", "evaluations", "connections"}
+    assert flags.reports[0]["instance"] == "staging-chat-1"
+
+
+async def test_connections_and_evaluations_are_counted_by_strategy_cause_and_variant() -> None:
+    flags = FlagServer()
+    with (
+        flag_server(flags) as served,
+        following(served.http) as source,
+        serving(ReadinessGate(waiting(), flags=source, required=["llm"])) as chat,
+    ):
+        await await_until(holds(source, 1))
+        for _ in range(5):
+            async with connect(chat.ws):
+                pass
+        await await_until(lambda: flags.counted("dependency_gate") == {"client_gone": 5})
+    assert flags.reports[-1]["evaluations"]["readiness-strategy"] == {"dependency_gate": 5}
+
+
+async def test_counts_of_reports_that_did_not_arrive_are_in_the_next() -> None:
+    flags = FlagServer()
+    with (
+        flag_server(flags) as served,
+        following(served.http) as source,
+        serving(ReadinessGate(waiting(), flags=source, required=["llm"])) as chat,
+    ):
+        await await_until(lambda: bool(flags.reports))
+        flags.status = 500
+        async with connect(chat.ws):
+            pass
+        asked = len(flags.requests)
+        await await_until(lambda: len(flags.requests) > asked + 5)
+        flags.status = 200
+        await await_until(lambda: flags.counted("dependency_gate") == {"client_gone": 1})
+
+
+def test_stopping_sends_the_last_counts() -> None:
+    from connections.gate import Cause
+
+    flags = FlagServer()
+    with flag_server(flags) as served:
+        with following(served.http, report_every_s=60) as source:
+            wait_until(lambda: flags.reports)
+            source.ended("immediate", Cause.DRAINED)
+        assert flags.counted("immediate") == {"drained": 1}
+
+
+def test_a_source_that_says_nothing_new_still_says_that_it_lives() -> None:
+    flags = FlagServer()
+    with flag_server(flags) as served, following(served.http, alive_every_s=0.1):
+        wait_until(lambda: len(flags.reports) >= 3)
+    assert [report["connections"] for report in flags.reports] == [{}] * len(flags.reports)
+
+
+def test_logs_name_no_key(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    flags = FlagServer()
+    with flag_server(flags) as served, following(served.http) as source:
+        wait_until(holds(source, 1))
+        flags.status = 401
+        flags.drop_streams()
+        wait_until(lambda: "401" in caplog.text)
+    assert KEY not in json.dumps([each.getMessage() for each in caplog.records])

@@ -1,0 +1,193 @@
+"""The hub: each topic is computed once for all who listen, at a bounded rate, and never looks newer than it is."""
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from dashboard.live import hub as hub_module
+from dashboard.live.hub import Hub
+from dashboard.live.topics import changed_rows
+from tests.support.waiting import await_until
+
+
+class Source:
+    """Topics held in memory: what the database is to the product."""
+
+    def __init__(self) -> None:
+        self.data: dict[str, dict[str, Any]] = {"health": {"down": 0}, "target:chat": {"state": "up"}}
+        self.version = 0
+        self.computed: Counter[str] = Counter()
+        self.fails = False
+        self.rested = 0
+
+    def known(self, topic: str) -> bool:
+        return topic in self.data
+
+    def compute(self, topic: str, now: datetime) -> dict[str, Any] | None:
+        self.computed[topic] += 1
+        return dict(self.data[topic])
+
+    def pulse(self) -> tuple[Any, ...]:
+        if self.fails:
+            raise OSError("the database does not answer")
+        return (self.version,)
+
+    def rest(self) -> None:
+        self.rested += 1
+
+    def change(self, topic: str, **fields: Any) -> None:
+        self.data[topic] = {**self.data[topic], **fields}
+        self.version += 1
+
+
+class Page:
+    """A listener that keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.last_heard = time.monotonic()
+        self.told: list[dict[str, Any]] = []
+        self.dropped_with: int | None = None
+
+    async def deliver(self, text: str) -> None:
+        self.told.append(json.loads(text))
+
+    async def drop(self, code: int) -> None:
+        self.dropped_with = code
+
+    def updates(self, topic: str) -> list[dict[str, Any]]:
+        return [each for each in self.told if each.get("topic") == topic]
+
+    def beats(self) -> list[dict[str, Any]]:
+        return [each for each in self.told if each["type"] == "heartbeat"]
+
+
+async def _in_thread(function: Any, *arguments: Any) -> Any:
+    return await asyncio.to_thread(function, *arguments)
+
+
+async def _no_wakeups(_: Hub) -> None:
+    await asyncio.Event().wait()
+
+
+@pytest.fixture
+def source() -> Source:
+    return Source()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(hub_module, "HEARTBEAT_SECONDS", 0.05)
+
+
+@pytest.fixture
+async def hub(source: Source) -> AsyncIterator[Hub]:
+    made = Hub(source, _in_thread, _no_wakeups, per_second=50)
+    yield made
+    for listener in made.listeners:
+        made.leave(listener)
+
+
+async def test_a_new_page_is_told_everything_at_once(hub: Hub) -> None:
+    page = Page()
+    await hub.subscribe(page, ["target:chat"])
+    [update] = page.updates("target:chat")
+    assert (update["whole"], update["data"]) == (True, {"state": "up"})
+
+
+async def test_a_change_in_the_database_reaches_every_page_from_one_computation(hub: Hub, source: Source) -> None:
+    pages = [Page() for _ in range(50)]
+    for page in pages:
+        await hub.subscribe(page, ["target:chat"])
+    before = source.computed["target:chat"]
+    source.change("target:chat", state="down")
+    await await_until(lambda: all(page.updates("target:chat")[-1]["data"] == {"state": "down"} for page in pages))
+    assert source.computed["target:chat"] == before + 1
+    assert before == 1
+
+
+async def test_what_did_not_change_is_not_told_again(hub: Hub, source: Source) -> None:
+    page = Page()
+    await hub.subscribe(page, ["target:chat"])
+    source.version += 1
+    await await_until(lambda: source.computed["target:chat"] == 2)
+    source.change("target:chat", state="down")
+    await await_until(lambda: len(page.updates("target:chat")) == 2)
+    assert page.updates("target:chat")[-1]["data"] == {"state": "down"}
+
+
+async def test_many_wake_ups_are_one_update(hub: Hub, source: Source) -> None:
+    """Twenty results in a moment cost one computation, not twenty."""
+    page = Page()
+    await hub.subscribe(page, ["target:chat"])
+    for number in range(20):
+        source.change("target:chat", number=number)
+        hub.wake()
+    await await_until(lambda: page.updates("target:chat")[-1]["data"].get("number") == 19)
+    assert source.computed["target:chat"] <= 3
+
+
+async def test_subscribing_again_replaces_and_resynchronises(hub: Hub, source: Source) -> None:
+    page = Page()
+    await hub.subscribe(page, ["target:chat"])
+    await hub.subscribe(page, ["health"])
+    assert page.updates("health")[-1]["whole"] is True
+    source.change("target:chat", state="down")
+    source.change("health", down=1)
+    await await_until(lambda: page.updates("health")[-1]["data"] == {"down": 1})
+    assert len(page.updates("target:chat")) == 1
+
+
+async def test_the_hub_rests_when_nobody_is_left(hub: Hub, source: Source) -> None:
+    page = Page()
+    await hub.subscribe(page, ["health"])
+    hub.leave(page)
+    await await_until(lambda: source.rested == 1)
+    told = len(page.told)
+    source.change("health", down=1)
+    again = Page()
+    await hub.subscribe(again, ["health"])
+    assert again.updates("health")[-1]["data"] == {"down": 1}
+    assert len(page.told) == told
+
+
+async def test_while_the_database_is_away_each_heartbeat_says_since_when(hub: Hub, source: Source) -> None:
+    page = Page()
+    source.fails = True
+    await hub.subscribe(page, ["health"])
+    await await_until(lambda: any("database_away_since" in beat for beat in page.beats()))
+    source.fails = False
+    source.change("health", down=2)
+    await await_until(lambda: page.updates("health")[-1]["data"] == {"down": 2})
+    await await_until(lambda: "database_away_since" not in page.beats()[-1])
+
+
+async def test_a_page_that_sleeps_is_dropped_and_the_others_go_on(hub: Hub) -> None:
+    asleep, awake = Page(), Page()
+    asleep.last_heard -= 60
+    await hub.subscribe(asleep, ["health"])
+    await hub.subscribe(awake, ["health"])
+    await await_until(lambda: asleep.dropped_with == 4408)
+    assert awake.dropped_with is None
+    assert asleep.beats() == []
+
+
+async def test_what_the_process_knows_of_itself_is_part_of_health(hub: Hub) -> None:
+    page = Page()
+    await hub.subscribe(page, ["health"])
+    hub.tell_health(redis_away_since="2026-11-20T03:00:00+00:00")
+    await await_until(lambda: page.updates("health")[-1]["data"].get("redis_away_since"))
+    assert hub.redis_away_since == "2026-11-20T03:00:00+00:00"
+
+
+def test_an_update_of_the_overview_carries_only_rows_that_changed() -> None:
+    before = {"rows": {"a": {"p95": "1"}, "b": {"p95": "2"}}, "order": ["a", "b"]}
+    after = {"rows": {"a": {"p95": "1"}, "b": {"p95": "3"}}, "order": ["b", "a"]}
+    assert changed_rows(before, after) == {"rows": {"b": {"p95": "3"}}, "order": ["b", "a"]}
+    assert changed_rows(None, after) == after

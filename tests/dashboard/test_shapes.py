@@ -1,0 +1,39 @@
+"""Ribbons and sparklines: the same letters always make the same paths."""
+
+import math
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dashboard import shapes
+
+
+def test_a_short_history_stands_at_the_right_after_slots_never_probed() -> None:
+    assert shapes.ribbon_letters("ud") == "z" * 58 + "ud"
+
+
+@given(st.text(alphabet="ugdmspz", max_size=80))
+def test_every_slot_is_drawn_once_in_the_path_of_its_letter(letters: str) -> None:
+    shown = shapes.ribbon_letters(letters)
+    paths = shapes.ribbon_paths(letters)
+    assert {letter: path.count("M") for letter, path in paths.items()} == {
+        each: shown.count(each) for each in set(shown)
+    }
+    assert sorted(int(x) for path in paths.values() for x in re.findall(r"M(\d+)", path)) == list(range(0, 300, 5))
+
+
+def test_a_failure_is_as_high_as_the_ribbon_and_a_miss_is_hollow() -> None:
+    assert "M295 0h4v24h-4z" in shapes.ribbon_paths("d")["d"]
+    assert "M295.5 16.5h3v7h-3z" in shapes.ribbon_paths("m")["m"]
+
+
+def test_a_sparkline_rises_with_latency_and_never_runs_along_the_top() -> None:
+    heights = [shapes.spark_y(us, 1000) for us in (10, 100, 1000, 5000, math.inf)]
+    assert heights == sorted(heights, reverse=True)
+    assert heights == [22.0, 14.0, 6.0, 6.0, 2.0]
+
+
+def test_a_sparkline_breaks_where_nothing_was_measured() -> None:
+    assert shapes.spark_path([100.0, 100.0, None, 100.0], 1000).count("M") == 2
+    assert shapes.spark_path([], 1000) == ""

@@ -1,0 +1,51 @@
+"""The documentation names everything that exists."""
+
+import dataclasses
+import re
+
+import pytest
+
+from connections.gate.strategies import STRATEGIES
+from dashboard.env import BASE_DIR, SETTINGS, Setting, SettingError, read
+from probes.engine.outcome import FailureKind
+
+SETTINGS_PAGE = (BASE_DIR / "docs" / "settings.md").read_text()
+STRATEGIES_PAGE = (BASE_DIR / "docs" / "strategies.md").read_text()
+FAILURES_PAGE = (BASE_DIR / "docs" / "failures.md").read_text()
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_every_setting_is_documented_with_its_default(setting: Setting) -> None:
+    default = f"`{setting.default}`" if setting.default else "empty"
+    assert f"| `{setting.name}` | {default} | {setting.meaning} |" in SETTINGS_PAGE
+
+
+def test_no_documented_setting_is_gone() -> None:
+    documented = re.findall(r"^\| `([A-Z_]+)` \|", SETTINGS_PAGE, re.MULTILINE)
+    assert documented == [setting.name for setting in SETTINGS]
+
+
+@pytest.mark.parametrize("name", sorted(STRATEGIES))
+def test_every_strategy_is_documented_with_its_parameters(name: str) -> None:
+    rows = [line for line in STRATEGIES_PAGE.splitlines() if line.startswith(f"| `{name}` |")]
+    assert len(rows) == 1
+    for field in dataclasses.fields(STRATEGIES[name]):
+        assert f"`{field.name}`" in rows[0]
+
+
+@pytest.mark.parametrize("kind", FailureKind)
+def test_every_failure_kind_is_documented(kind: FailureKind) -> None:
+    assert f"| `{kind}` |" in FAILURES_PAGE
+
+
+@pytest.mark.parametrize(("name", "text"), [("PORT", "eighty"), ("REFERENCE_PORTS", "8101"), ("RAW_DAYS", "0")])
+def test_a_setting_that_cannot_be_used_is_named_in_the_error(name: str, text: str) -> None:
+    with pytest.raises(SettingError, match=name):
+        read({name: text, "SECRET_KEY": "x", "DATA_DIR": "/nonexistent"})
+
+
+def test_the_readme_is_short_and_shows_the_two_commands() -> None:
+    readme = (BASE_DIR / "README.md").read_text()
+    assert len(readme.splitlines()) < 120
+    assert "make serve" in readme
+    assert "make test" in readme

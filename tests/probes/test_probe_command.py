@@ -1,0 +1,127 @@
+"""`manage.py probe`: one probe or a burst by hand."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from connections.models import Environment
+from probes.credentials import seal
+from probes.models import Target
+from tests.support.chat_server import ChatServer, run_of
+
+pytestmark = pytest.mark.django_db
+
+
+@contextmanager
+def serving(server: ChatServer) -> Iterator[ChatServer]:
+    """The service in a thread of its own, for the command runs a loop itself."""
+    ready, loop = threading.Event(), asyncio.new_event_loop()
+    stop = asyncio.Event()
+
+    async def run() -> None:
+        async with server.run():
+            ready.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(run()))
+    thread.start()
+    try:
+        assert ready.wait(5)
+        yield server
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        loop.close()
+
+
+def probe(*arguments: Any) -> tuple[int, str]:
+    """The exit status, and what was printed."""
+    out = StringIO()
+    try:
+        call_command("probe", *map(str, arguments), stdout=out)
+    except SystemExit as stop:
+        return int(str(stop.code)), out.getvalue()
+    return 0, out.getvalue()
+
+
+def test_json_is_a_line_per_probe_and_a_summary() -> None:
+    """For machines."""
+    with serving(ChatServer()) as server:
+        status, text = probe(server.url, "--count", 4, "--concurrency", 2, "--json")
+    *lines, last = map(json.loads, text.splitlines())
+    assert status == 0
+    assert [line["ok"] for line in lines] == [True] * 4
+    assert last["summary"]["ok"] == 4
+    unflagged = last["summary"]["race_window_ms"]["p50"]
+    assert unflagged is None or unflagged > 0
+    assert all(line["race_window_ms"] > 0 for line in lines)
+
+
+def test_people_read_aligned_lines_a_summary_and_advice() -> None:
+    """A failing target exits 1 and says what to check."""
+    with serving(ChatServer(answer=lambda run: run_of(run)[:1], close=(1011, "boom"))) as server:
+        status, text = probe(server.url, "--count", 2)
+    assert status == 1
+    assert text.count("closed_early ") >= 2
+    assert "2 failed" in text
+    assert "1011" in text
+    assert "Next: " in text
+
+
+def test_a_stored_target_uses_its_own_script_and_credentials() -> None:
+    """By slug and by URL alike."""
+    with serving(ChatServer()) as server:
+        Target.objects.create(
+            slug="chat", name="Chat", environment=Environment.objects.get(key="staging"), url=server.url,
+            script={"claimed": "upgrade"}, credentials=seal({"token": "stored-token"}),
+        )  # fmt: skip
+        for name in ("chat", server.url):
+            status, text = probe(name, "--json")
+            assert status == 0
+            assert json.loads(text.splitlines()[0])["claimed_ms"] == 0
+    assert server.offered.count("bearer.stored-token") == 2
+    assert "stored-token" not in text
+
+
+def test_a_script_file_replaces_the_script(tmp_path: Path) -> None:
+    """YAML from a file."""
+    path = tmp_path / "script.yaml"
+    path.write_text("events: [agent_started, agent_completed]\n")
+    with serving(ChatServer(answer=lambda run: run_of(run, ["agent_started", "agent_completed"]))) as server:
+        status, text = probe(server.url, "--json", "--script", path)
+    assert status == 0
+    assert json.loads(text.splitlines()[0])["events"]["expected"] == 2
+
+
+def test_a_mistake_in_the_script_names_file_and_line(tmp_path: Path) -> None:
+    """Nothing is dialled."""
+    path = tmp_path / "script.yaml"
+    path.write_text("claimed: upgrade\nevents: nothing\n")
+    with pytest.raises(CommandError, match=r"script\.yaml: line 2: events: must be a list") as caught:
+        probe("ws://127.0.0.1:1/", "--script", path)
+    assert caught.value.returncode == 2
+
+
+@pytest.mark.parametrize("target", ["http://127.0.0.1/", "no-such-slug", "ws://"])
+def test_an_unusable_target_is_one_clear_line(target: str) -> None:
+    """Exit status 2."""
+    with pytest.raises(CommandError, match=r"ws://host") as caught:
+        probe(target)
+    assert caught.value.returncode == 2
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unreachable_server_is_a_failure_not_a_usage_error() -> None:
+    """Exit status 1, with the kind."""
+    status, text = probe("ws://127.0.0.1:1/", "--timeout", 1)
+    assert status == 1
+    assert "connect_refused" in text
+    assert "p95 never" in text

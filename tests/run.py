@@ -1,0 +1,37 @@
+"""`make test`: prepares the machine, then runs every test on SQLite, and on PostgreSQL those that meet a database."""
+
+import os
+import subprocess
+import sys
+
+from tests.support import machine
+from tests.support.postgresql import postgresql
+
+ON_SQLITE = "not postgresql"
+ON_POSTGRESQL = "not browser and not end_to_end"
+BOTH_CORES = ("-n", "2", "--dist", "loadfile")
+
+
+def main() -> int:
+    still_missing = machine.prepare()
+    if still_missing:
+        sys.stderr.write(f"\nMISSING ON THIS MACHINE: apt-get install {' '.join(still_missing)}\n\n")
+        if os.environ.get("CI") == "true":
+            return 1
+    left_out = f"{ON_SQLITE} and not browser" if "chromium" in still_missing else ON_SQLITE
+    code = _pytest({}, "-m", left_out)
+    if "postgresql" in still_missing:
+        return code
+    with postgresql() as url:
+        sys.stdout.write("\nAgain on PostgreSQL\n")
+        sys.stdout.flush()
+        return _pytest({"DATABASE_URL": url}, "--only-database", "-m", ON_POSTGRESQL) or code
+
+
+def _pytest(environment: dict[str, str], *arguments: str) -> int:
+    command = [sys.executable, "-m", "pytest", "-q", *BOTH_CORES, *arguments, *sys.argv[1:]]
+    return subprocess.run(command, env={**os.environ, **environment}, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,41 @@
+"""Generated data in DATA_DIR, from the command line.
+
+python -m tests.support.make_history failing --targets 12 --minutes 75 [--follow]
+python -m tests.support.make_history append --slug chat --count 5 [--fail]
+"""
+
+import argparse
+import os
+
+import django
+from django.utils import timezone
+
+
+def main() -> None:
+    """The command line."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings")
+    django.setup()
+    # Models can be imported only now.
+    from tests.support.history import SCENARIOS, append
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scenario", choices=[*sorted(SCENARIOS), "append"])
+    parser.add_argument("--targets", type=int, default=12)
+    parser.add_argument("--minutes", type=int, default=75)
+    parser.add_argument("--follow", action="store_true", help="go on in real time")
+    parser.add_argument("--slug", default="chat")
+    parser.add_argument("--count", type=int, default=5)
+    parser.add_argument("--fail", action="store_true")
+    arguments = parser.parse_args()
+    now = timezone.now()
+    if arguments.scenario == "append":
+        append(arguments.slug, arguments.count, fail=arguments.fail, now=now)
+        return
+    history = SCENARIOS[arguments.scenario](arguments.targets, arguments.minutes, now)
+    print("generated", flush=True)  # noqa: T201 (a command line: whoever started it waits for this line)
+    if arguments.follow:
+        history.follow(now)
+
+
+if __name__ == "__main__":
+    main()

