@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from probes.credentials import unseal
+from probes.engine.connection import Connection
 from probes.engine.script import Script, TargetSpec
 from probes.models import Target
 
@@ -23,8 +24,9 @@ def message_of(target: Target) -> dict[str, Any]:
 def read_message(message: Mapping[str, Any]) -> TargetSpec:
     """The specification in a task.
 
-    Raises CredentialsError where this process has another SECRET_KEY, ScriptError (a ValueError) for a script that
-    this version does not understand, KeyError for a message that `message_of` did not write.
+    Raises CredentialsError where this process has another SECRET_KEY, ScriptError or OptionError (ValueErrors)
+    for a script or connection that this version does not understand, KeyError for a message that `message_of` did not
+    write.
     """
     credentials = unseal(message["credentials"])
     return TargetSpec(
@@ -36,6 +38,7 @@ def read_message(message: Mapping[str, Any]) -> TargetSpec:
         token=credentials.get("token", ""),
         headers=credentials.get("headers", {}),
         ca_pem=credentials.get("ca_pem", ""),
+        connection=Connection.from_json(credentials.get("connection", {})),
     )
 
 

@@ -9,7 +9,9 @@ from django.utils.text import slugify
 
 from connections.models import AuditRecord, Environment
 from probes.credentials import seal
+from probes.engine.connection import Connection, OptionError
 from probes.engine.script import Script, ScriptError, endpoint
+from probes.engine.tls import tls_context
 from probes.expectation import first_expected
 from probes.models import DEADLINE_MS, INTERVAL_MS, SUCCESS, Location, Target, TargetStatus
 
@@ -36,8 +38,8 @@ def create_target(
     """Store a new target, with its status row and an audit row; probed from about three seconds later.
 
     `fields` may be any of slug (else made from the name), script (JSON), interval_ms, deadline_ms, ready_objective_ms,
-    success_objective, tags, is_reference. `credentials`: {"token", "headers", "ca_pem"}, stored sealed. Raises
-    TargetError.
+    success_objective, tags, is_reference. `credentials`: {"token", "headers", "ca_pem", "connection"}, stored sealed;
+    `connection` as in `probes.engine.connection`. Raises TargetError.
     """
     fields = {"slug": slugify(name), **fields, "name": name, "url": url}
     target = Target(environment=_environment(environment), active_since=first_expected())
@@ -116,14 +118,16 @@ def _checked_script(script: Any) -> dict[str, Any]:
 
 def _checked_credentials(credentials: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in credentials.items():
-        wanted = dict if name == "headers" else str
-        if name not in ("token", "headers", "ca_pem"):
-            raise TargetError("credentials", f"has no part {name!r}. Use token, headers and ca_pem.")
+        wanted = dict if name in ("headers", "connection") else str
+        if name not in ("token", "headers", "ca_pem", "connection"):
+            raise TargetError("credentials", f"has no part {name!r}. Use token, headers, ca_pem and connection.")
         if not isinstance(value, wanted):
             raise TargetError("credentials", f"{name} must be {'names and texts' if wanted is dict else 'text'}.")
     try:
         Script.from_json({"headers": dict(credentials.get("headers", {}))})
-    except ScriptError as error:
+        connection = Connection.from_json(credentials.get("connection", {}))
+        tls_context(credentials.get("ca_pem", ""), connection.client_pem)
+    except (ScriptError, OptionError) as error:
         raise TargetError("credentials", str(error)) from error
     return {name: value for name, value in credentials.items() if value}
 

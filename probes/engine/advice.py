@@ -1,6 +1,9 @@
-"""What to check next, one sentence per kind of failure: the part of a verdict that a person acts on."""
+"""What to check next: the part of a verdict that a person acts on. docs/failures.md says the same, and a test says so.
 
-from probes.engine.outcome import FailureKind
+A status or close code that tells more than the kind does has advice of its own.
+"""
+
+from probes.engine.outcome import FailureKind, Outcome
 
 NEXT_CHECK: dict[FailureKind, str] = {
     FailureKind.POLICY_DENIED: "Check the address in the URL, or let probes dial it (PROBE_ALLOW_PRIVATE).",
@@ -13,7 +16,7 @@ NEXT_CHECK: dict[FailureKind, str] = {
     FailureKind.CONNECTION_RESET: "Look into the load balancer's and the server's logs: which one hung up?",
     FailureKind.TLS_TIMEOUT: "Check that the port speaks TLS, and the load of what terminates it.",
     FailureKind.TLS_FAILED: "Look at the certificate chain and TLS versions: `openssl s_client -connect HOST:PORT`.",
-    FailureKind.CERTIFICATE_EXPIRED: "Renew the certificate, and reload what serves it.",
+    FailureKind.CERTIFICATE_EXPIRED: "Renew the certificate and reload what serves it; check this machine's clock.",
     FailureKind.CERTIFICATE_NAME_MISMATCH: "Check which certificate is served for this name, and the name in the URL.",
     FailureKind.UNAUTHORIZED: "Check the target's token and path: ASGI servers answer 403 to whatever they refuse.",
     FailureKind.UPGRADE_REJECTED: "Check the path, and that every proxy on the way forwards Upgrade and Connection.",
@@ -33,3 +36,48 @@ NEXT_CHECK: dict[FailureKind, str] = {
     FailureKind.PROTOCOL_ERROR: "Look at the last frames of the transcript; a proxy may have written into the stream.",
     FailureKind.OVERSIZED: "Check what the server sends so much of, or raise PROBE_MAX_MESSAGE_BYTES.",
 }
+
+BY_STATUS: dict[int, str] = {
+    200: "Something that is no WebSocket endpoint answers here: check the path and the balancer's routes.",
+    301: "Put the address that it points to into the target's URL: probes follow no redirects.",
+    302: "Put the address that it points to into the target's URL; a login page means that the token is missing.",
+    307: "Put the address that it points to into the target's URL: probes follow no redirects.",
+    308: "Put the address that it points to into the target's URL: probes follow no redirects.",
+    401: "Check the target's token, and whether it has expired.",
+    404: "Check the path in the target's URL, and the routes of the last deployment.",
+    426: "A proxy on the way drops Upgrade and Connection: switch WebSocket support on there.",
+    429: "A rate limit counts these probes: exempt them, or raise the target's interval.",
+    500: "Look for the exception in the server's log: it was raised before accept().",
+    502: "The balancer got no valid answer from the server: check whether it runs, and its crashes.",
+    503: "The balancer has no healthy server, or the server refuses work: check its health checks and load.",
+    504: "The server did not answer the balancer in time: check whether it is busy before accept().",
+}
+"""By HTTP status, for `upgrade_rejected` and `unauthorized`."""
+
+BY_CLOSE_CODE: dict[int, str] = {
+    1001: "The server is going away: check for a deployment or a scale-down at this time.",
+    1006: "The connection was cut without a close frame: check for crashes, and the time-outs of proxies.",
+    1008: "The server's policy refuses this client: check the target's token and origin.",
+    1011: "Look for the exception in the server's log at this time.",
+    1012: "The server restarts: check for a deployment, and whether it drains its connections.",
+    1013: "The server is overloaded or not ready: check its load and its dependencies.",
+    4401: "Check the target's token, and whether it has expired.",
+    4403: "Check what the target's token may do.",
+    4408: "The server waited in vain for a first message: check the script's trigger, and slow setup.",
+    4429: "A rate limit counts these probes: exempt them, or raise the target's interval.",
+}
+"""By close code, for `closed_before_ready`, `closed_early`, and `unauthorized` by close."""
+
+_CLOSES = frozenset({FailureKind.CLOSED_BEFORE_READY, FailureKind.CLOSED_EARLY, FailureKind.UNAUTHORIZED})
+_STATUSES = frozenset({FailureKind.UPGRADE_REJECTED, FailureKind.UNAUTHORIZED})
+
+
+def next_check(outcome: Outcome) -> str:
+    """What to check next after this outcome; empty where it is no failure."""
+    if outcome.kind is None:
+        return ""
+    if outcome.kind in _STATUSES and outcome.http_status in BY_STATUS:
+        return BY_STATUS[outcome.http_status]
+    if outcome.kind in _CLOSES and outcome.close_code in BY_CLOSE_CODE:
+        return BY_CLOSE_CODE[outcome.close_code]
+    return NEXT_CHECK[outcome.kind]

@@ -37,6 +37,8 @@ class Finding:
     kind: FailureKind
     phase: Phase
     detail: str
+    certificate_refused: bool = False
+    """The detail would gain from what the refused certificate says of itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +77,34 @@ _CLOSE_HINTS = {1006: "no close frame", 4401: "unauthorized", 4403: "forbidden",
 # The text of Starlette's RuntimeError, raw or inside a JSON string.
 _RACE_TEXT = re.compile(r"Need to call \\*\"accept\\*\" first")
 
+# What the operating system says where nobody answered, and where we could not even ask.
+_UNANSWERED_ERRNOS = frozenset(
+    {errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN}
+)
+_OUR_ERRNOS = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EACCES, errno.EPERM}
+)
+_CONNECT_KINDS = (FailureKind.CONNECT_REFUSED, FailureKind.CONNECT_TIMEOUT, FailureKind.PROBE_ERROR)
+
+# OpenSSL's reasons (ssl/ssl_err.c), and the alerts of RFC 8446 section 6, in words.
+_TLS_REASONS = {
+    "WRONG_VERSION_NUMBER": "what answered does not speak TLS; is it a plain ws:// port",
+    "RECORD_LAYER_FAILURE": "what answered does not speak TLS; is it a plain ws:// port",
+    "PACKET_LENGTH_TOO_LONG": "what answered does not speak TLS; is it a plain ws:// port",
+    "UNSUPPORTED_PROTOCOL": "the server offers only TLS versions before 1.2, which is too old",
+    "PROTOCOL_VERSION": "the server accepts no TLS version that we offer (1.2 or newer)",
+    "HANDSHAKE_FAILURE": "the server accepts none of our ciphers, or wants a client certificate",
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": "the server accepts none of our ciphers, or wants a client certificate",
+    "CERTIFICATE_REQUIRED": "the server wants a client certificate, and the target has none",
+    "UNKNOWN_CA": "the server does not trust the authority of our client certificate",
+    "SSLV3_ALERT_BAD_CERTIFICATE": "the server refuses our client certificate",
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "our client certificate has expired, says the server",
+    "UNRECOGNIZED_NAME": "the server knows no such name (SNI)",
+}
+
 # X.509 verification results of OpenSSL: x509_vfy.h.
 _CERTIFICATE_EXPIRED = 10
+_CERTIFICATE_DATES = (9, _CERTIFICATE_EXPIRED)
 _CERTIFICATE_WRONG_NAME = (62, 64)
 
 
@@ -103,41 +131,73 @@ def accept_race(where: str, phase: Phase) -> Finding:
     return Finding(FailureKind.ACCEPT_RACE, phase, f"The server said 'Need to call \"accept\" first' in {where}.")
 
 
-def connect_failed(error: OSError, address: str) -> Finding:
-    """No TCP connection: what the operating system said."""
-    timed_out = isinstance(error, TimeoutError) or error.errno == errno.ETIMEDOUT
-    kind = FailureKind.CONNECT_TIMEOUT if timed_out else FailureKind.CONNECT_REFUSED
+def connect_failed(errors: Mapping[str, OSError]) -> Finding:
+    """No TCP connection: what the operating system said, by the address dialled.
+
+    Of several addresses, one that refused says most: something is there. What kept us from asking at all is ours.
+    """
+    kinds = {_connect_kind(error) for error in errors.values()}
+    kind = next(each for each in _CONNECT_KINDS if each in kinds)
     # asyncio puts the address where the operating system's sentence was.
-    said = os.strerror(error.errno) if error.errno else str(error)
-    return Finding(kind, Phase.TCP, f"Connecting to {address} failed: {said}.")
+    said = "; ".join(f"{address}: {_said(error)}" for address, error in errors.items())
+    return Finding(kind, Phase.TCP, f"Connecting failed: {said}.")
+
+
+def _connect_kind(error: OSError) -> FailureKind:
+    if error.errno in _OUR_ERRNOS:
+        return FailureKind.PROBE_ERROR
+    if isinstance(error, TimeoutError) or error.errno in _UNANSWERED_ERRNOS:
+        return FailureKind.CONNECT_TIMEOUT
+    return FailureKind.CONNECT_REFUSED
+
+
+def _said(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno else str(error)
+
+
+def proxy_failed(phase: Phase, detail: str) -> Finding:
+    """The proxy could not be reached, or did not connect us: the target was not asked."""
+    return Finding(FailureKind.PROXY_FAILED, phase, f"The target was not reached through its proxy. {detail}")
 
 
 def tls_failed(error: ssl.SSLError, host: str) -> Finding:
     """No TLS session: which rule of the certificate or the protocol failed."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        message = error.verify_message or str(error)
-        if error.verify_code == _CERTIFICATE_EXPIRED:
-            return Finding(FailureKind.CERTIFICATE_EXPIRED, Phase.TLS, f"The certificate of {host} has expired.")
-        if error.verify_code in _CERTIFICATE_WRONG_NAME:
-            detail = f"The certificate is not for {host}: {message}."
-            return Finding(FailureKind.CERTIFICATE_NAME_MISMATCH, Phase.TLS, detail)
-        return Finding(FailureKind.TLS_FAILED, Phase.TLS, f"The certificate of {host} is not trusted: {message}.")
-    reason = (error.reason or str(error)).lower().replace("_", " ")
-    return Finding(FailureKind.TLS_FAILED, Phase.TLS, f"The TLS handshake with {host} failed: {reason}.")
+        return _certificate_refused(error, host)
+    reason = error.reason or str(error)
+    why = _TLS_REASONS.get(reason.removeprefix("TLSV1_ALERT_").removeprefix("TLSV13_ALERT_"))
+    said = reason.lower().replace("_", " ")
+    return Finding(FailureKind.TLS_FAILED, Phase.TLS, f"The TLS handshake with {host} failed: {why or said}.")
+
+
+def _certificate_refused(error: ssl.SSLCertVerificationError, host: str) -> Finding:
+    message = error.verify_message or str(error)
+    kind, detail = FailureKind.TLS_FAILED, f"The certificate of {host} is not trusted: {message.rstrip('.')}."
+    if error.verify_code in _CERTIFICATE_DATES:
+        state = "has expired" if error.verify_code == _CERTIFICATE_EXPIRED else "is not valid yet"
+        kind, detail = FailureKind.CERTIFICATE_EXPIRED, f"The certificate of {host} {state}."
+    elif error.verify_code in _CERTIFICATE_WRONG_NAME:
+        kind, detail = (
+            FailureKind.CERTIFICATE_NAME_MISMATCH,
+            f"The certificate is not for {host}: {message.rstrip('.')}.",
+        )
+    return Finding(kind, Phase.TLS, detail, certificate_refused=True)
 
 
 def connection_lost(error: OSError | None, phase: Phase) -> Finding:
     """The connection ended before the 101 came."""
+    if isinstance(error, ssl.SSLError):  # TLS 1.3 refuses a client certificate only after its handshake
+        return tls_failed(error, "the server")
     how = "reset" if isinstance(error, ConnectionError) else "closed"
     during = "the TLS handshake" if phase is Phase.TLS else "answering the upgrade"
     return Finding(FailureKind.CONNECTION_RESET, phase, f"The server {how} the connection before finishing {during}.")
 
 
-def http_status(status: int, reason: str) -> Finding:
-    """An HTTP answer other than 101."""
+def http_status(status: int, reason: str, pointers: str = "") -> Finding:
+    """An HTTP answer other than 101. `pointers`: its headers that say where to go, or when."""
     kind = FailureKind.UNAUTHORIZED if status in (401, 403) else FailureKind.UPGRADE_REJECTED
-    said = f"HTTP {status} {reason}".rstrip()
-    return Finding(kind, Phase.UPGRADE, f"The server answered the upgrade with {said} instead of 101.")
+    said = f"HTTP {status} {reason}".rstrip() + " instead of 101" + (f" ({pointers})" if pointers else "")
+    return Finding(kind, Phase.UPGRADE, f"The server answered the upgrade with {said}.")
 
 
 def handshake_invalid(fault: str) -> Finding:
@@ -205,7 +265,7 @@ def stage_timed_out(phase: Phase, deadline_s: float, subject: str) -> Finding:
     """The deadline passed before the connection was open. `subject`: the name or address waited for."""
     kind, what = {
         Phase.DNS: (FailureKind.DNS_FAILED, "The name {} was not resolved"),
-        Phase.TCP: (FailureKind.CONNECT_TIMEOUT, "{} did not answer the connection attempt"),
+        Phase.TCP: (FailureKind.CONNECT_TIMEOUT, "Nobody answered the connection attempt to {}"),
         Phase.TLS: (FailureKind.TLS_TIMEOUT, "{} accepted the connection, but did not finish the TLS handshake"),
         Phase.UPGRADE: (FailureKind.UPGRADE_TIMEOUT, "{} accepted the connection, but did not answer the upgrade"),
     }[phase]

@@ -9,15 +9,16 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from types import TracebackType
 
-from probes.engine import classification
-from probes.engine.classification import Finding, Phase
 from probes.engine.clock import KernelClock, Sentinel, stamping
+from probes.engine.connection import OptionError
+from probes.engine.dialling import Dialler, server_name
 from probes.engine.guardrails import Limits, Policy
-from probes.engine.names import ResolutionError, Resolver
+from probes.engine.names import Resolver
 from probes.engine.outcome import FailureKind, Outcome
 from probes.engine.script import ScriptError, TargetSpec, endpoint
 from probes.engine.session import Session
-from probes.engine.transport import Wire, dial, server_name, shown_address, tls_context
+from probes.engine.tls import tls_context
+from probes.engine.transport import Wire
 from probes.engine.verdicts import outcome_of
 
 logger = logging.getLogger(__name__)
@@ -43,11 +44,15 @@ class Prober:
     Use it as `async with Prober() as prober: ...`. Not for several loops or threads.
     """
 
-    def __init__(self, *, policy: Policy | None = None, limits: Limits | None = None) -> None:
+    def __init__(
+        self, *, policy: Policy | None = None, limits: Limits | None = None, resolver: Resolver | None = None
+    ) -> None:
+        """`resolver`: one that asks other name servers than the machine's; the prober closes it."""
         self.policy = policy or Policy()
         self.limits = limits or Limits()
         self.in_flight = 0
-        self._resolver = Resolver()
+        self._resolver = resolver or Resolver()
+        self._dialler = Dialler(self._resolver, self.policy, self.limits.header_bytes)
         self._sentinel = Sentinel(asyncio.get_running_loop())
         self._lingering: set[Wire] = set()
         self._stamping: socket.socket | None = None
@@ -90,7 +95,7 @@ class Prober:
         self._begin()
         try:
             return await self._run(spec, intended, success_frames=success_frames)
-        except ScriptError as error:
+        except (ScriptError, OptionError) as error:
             return Outcome(kind=FailureKind.PROBE_ERROR, detail=f"{error}.")
         except Exception as error:
             logger.exception("probe of %s failed for a reason of ours", spec.slug)
@@ -141,16 +146,17 @@ class Prober:
 
     async def _run(self, spec: TargetSpec, intended: float | None, *, success_frames: bool) -> Outcome:
         session = Session(spec, nonce=secrets.token_hex(8), limits=self.limits)
+        context = tls_context(spec.ca_pem, spec.connection.client_pem) if endpoint(spec.url).secure else None
         clock = KernelClock()
         started = time.monotonic_ns()
         session.begin(started)
         delay_us = 0 if intended is None else max(0, (started - int(intended * 1e9)) // 1000)
         address = ""
-        opened = await self._open(spec, session, session.deadline / 1e9)
+        opened = await self._dialler.open(session)
         if opened is not None:
-            sock, dialled = opened
-            address = shown_address(dialled, endpoint(spec.url).port)
-            await self._converse(sock, session, clock, session.deadline / 1e9)
+            address = opened.shown
+            await self._converse(opened.sock, session, clock, context)
+            await self._dialler.look(session, opened.address)
         kernel = opened is not None and clock.trustworthy()
         now = time.monotonic_ns()
         lag_us = self._sentinel.worst_ns(started, now) // 1000
@@ -163,64 +169,16 @@ class Prober:
             success_frames=success_frames,
         )
 
-    async def _open(self, spec: TargetSpec, session: Session, deadline: float) -> tuple[socket.socket, str] | None:
-        """A connected socket and the address dialled; None where the session has failed."""
-        uri = endpoint(spec.url)
-        stage, subject = Phase.DNS, uri.host
-        try:
-            async with asyncio.timeout_at(deadline):
-                addresses = await self._resolver.resolve(uri.host, uri.port)
-                session.mark("dns_done", time.monotonic_ns())
-                allowed = self._allowed(addresses, uri.port, session)
-                if not allowed:
-                    return None
-                stage, subject = Phase.TCP, ", ".join(shown_address(each, uri.port) for each in allowed)
-                sock, dialled = await dial(allowed, uri.port)
-                session.mark("tcp_done", time.monotonic_ns())
-        except TimeoutError:
-            session.timed_out = True
-            session.fail(classification.stage_timed_out(stage, spec.deadline_s, subject))
-        except ResolutionError as error:
-            session.fail(Finding(FailureKind.DNS_FAILED, Phase.DNS, f"The name {uri.host} was not resolved: {error}."))
-        except OSError as error:
-            session.fail(classification.connect_failed(error, subject))
-        else:
-            return sock, dialled
-        return None
-
-    def _allowed(self, addresses: tuple[str, ...], port: int, session: Session) -> list[str]:
-        denials = {address: self.policy.denial(address, port) for address in addresses}
-        allowed = [address for address, rule in denials.items() if rule is None]
-        if not addresses:
-            session.fail(Finding(FailureKind.DNS_FAILED, Phase.DNS, "The name has no address."))
-        elif not allowed:
-            rules = "; ".join(rule for rule in denials.values() if rule)
-            session.fail(Finding(FailureKind.POLICY_DENIED, Phase.DNS, f"Not dialled: {rules}."))
-        return allowed
-
-    async def _converse(self, sock: socket.socket, session: Session, clock: KernelClock, deadline: float) -> None:
-        uri = endpoint(session.spec.url)
-        context: ssl.SSLContext | None = None
-        try:
-            if uri.secure:
-                context = _context(session.spec)
-            wire = Wire(sock, session, clock=clock, sentinel=self._sentinel, deadline=deadline)
-        except BaseException:
-            sock.close()
-            raise
+    async def _converse(
+        self, sock: socket.socket, session: Session, clock: KernelClock, context: ssl.SSLContext | None
+    ) -> None:
         released = False
         try:
-            await wire.run(context, server_name(uri.host))
+            wire = Wire(sock, session, clock=clock, sentinel=self._sentinel, deadline=session.deadline / 1e9)
+            await wire.run(context, server_name(session.spec))
             released = True
             if wire.release(self.limits.linger_s, self._lingering.discard):
                 self._lingering.add(wire)
         finally:
             if not released:
                 sock.close()
-
-
-def _context(spec: TargetSpec) -> ssl.SSLContext:
-    try:
-        return tls_context(spec.ca_pem)
-    except ssl.SSLError as error:
-        raise ScriptError("ca_pem", "holds no certificates", "Paste them as PEM") from error

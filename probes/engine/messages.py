@@ -10,6 +10,7 @@ from probes.engine.outcome import EventDefect
 from probes.engine.script import matcher
 
 _MAX_NUMBER = 1 << 63
+_MAX_CONTAINERS = 50_000  # an empty object of two bytes costs thirty times as much in memory
 
 
 @dataclass(slots=True)
@@ -60,15 +61,20 @@ class Message:
 
 
 def read(text: str, *, exact: bool) -> Message:
-    """The message in a frame's text. What is no JSON object is a text like any other."""
+    """The message in a frame's text. What is no JSON object is a text like any other, and so is one whose parsing
+    would cost a multiple of its size."""
     fields = None
-    if text.startswith("{") or text.lstrip().startswith("{"):
+    if (text.startswith("{") or text.lstrip().startswith("{")) and not _crowded(text):
         try:
             value = json.loads(text)
         except (ValueError, RecursionError):
             value = None
         fields = value if isinstance(value, dict) else None
     return Message(text, fields, exact, whole(fields.get("seq")) if fields else None)
+
+
+def _crowded(text: str) -> bool:
+    return len(text) > 2 * _MAX_CONTAINERS and text.count("{") + text.count("[") > _MAX_CONTAINERS
 
 
 def whole(value: object) -> int | None:

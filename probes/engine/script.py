@@ -14,6 +14,8 @@ from jmespath.parser import ParsedResult
 from websockets.exceptions import InvalidURI
 from websockets.uri import WebSocketURI, parse_uri
 
+from probes.engine.connection import Connection
+
 CRITICAL_EVENTS = ("agent_started", "agent_thinking", "tool_executing", "tool_completed", "agent_completed")
 """The five events of the origin's chat, in order."""
 
@@ -90,6 +92,8 @@ class TargetSpec:
     """Secret headers (Authorization, cookies), sent beside the script's own; never in transcripts."""
     ca_pem: str = ""
     """Certificates (PEM) trusted instead of the system's. Empty: the system's."""
+    connection: Connection = field(default_factory=Connection)
+    """How the target is reached, where its URL alone does not say it."""
 
     def to_message(self) -> dict[str, Any]:
         """JSON-ready; `from_message` reverses it exactly. Holds secrets in clear: encrypt it before it travels."""
@@ -102,12 +106,15 @@ class TargetSpec:
             "token": self.token,
             "headers": dict(self.headers),
             "ca_pem": self.ca_pem,
+            "connection": self.connection.to_json(),
         }
 
     @classmethod
     def from_message(cls, message: Mapping[str, Any]) -> "TargetSpec":
-        """Raises ScriptError on a bad script, TypeError on fields that `to_message` did not write."""
-        return cls(**{**message, "script": Script.from_json(message["script"])})
+        """Raises ScriptError on a bad script, OptionError on a bad connection, TypeError on fields that `to_message`
+        did not write."""
+        script, connection = Script.from_json(message["script"]), Connection.from_json(message.get("connection", {}))
+        return cls(**{**message, "script": script, "connection": connection})
 
 
 @lru_cache(maxsize=4096)

@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from typing import Any
 
-from probes.engine.advice import NEXT_CHECK
+from probes.engine.advice import next_check
 from probes.engine.outcome import EventDefect, FailureKind, Outcome
 from probes.histogram import bounds
 
@@ -60,7 +60,7 @@ class Summary:
         self.ours = 0
         self.race = 0
         self._windows_us: list[float] = []
-        self._details: dict[str, str] = {}
+        self._firsts: dict[str, Outcome] = {}
 
     def add(self, outcome: Outcome) -> None:
         """Count one outcome."""
@@ -68,7 +68,7 @@ class Summary:
             self.ok += 1
         else:
             self.kinds[outcome.kind.value] += 1
-            self._details.setdefault(outcome.kind.value, outcome.detail)
+            self._firsts.setdefault(outcome.kind.value, outcome)
         if outcome.kind is not None and outcome.kind.ours:
             self.ours += 1
             return
@@ -103,7 +103,7 @@ class Summary:
         if not self.kinds:
             return None
         kind, count = self.kinds.most_common(1)[0]
-        return count, self._details[kind], NEXT_CHECK[FailureKind(kind)]
+        return count, self._firsts[kind].detail, next_check(self._firsts[kind])
 
     def to_json(self) -> dict[str, Any]:
         """The last line of `probe --json`: shares with their 95 % bounds, percentiles in ms or "never"."""

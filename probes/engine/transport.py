@@ -9,89 +9,16 @@ import contextlib
 import socket
 import ssl
 import time
-from collections.abc import Callable, Sequence
-from functools import lru_cache
-from ipaddress import ip_address
+from collections.abc import Callable
 
 from probes.engine import classification
 from probes.engine.classification import Phase
-from probes.engine.clock import ANCILLARY_BYTES, SO_TIMESTAMPNS, KernelClock, Sentinel
+from probes.engine.clock import ANCILLARY_BYTES, KernelClock, Sentinel
 from probes.engine.session import Session
-
-STAGGER_S = 0.25
-"""RFC 8305 section 5, Connection Attempt Delay."""
 
 _READ_BYTES = 65_536
 _LAST_READS = 16
 _LINGER_BYTES = 1_048_576
-
-
-async def dial(addresses: Sequence[str], port: int) -> tuple[socket.socket, str]:
-    """Connect to the first address that answers, each tried 250 ms after the one before, or at once if that failed.
-
-    Returns the connected non-blocking socket and its address. Raises the last OSError where none answers.
-    """
-    if len(addresses) == 1:
-        return await _connect(addresses[0], port), addresses[0]
-    waiting = list(addresses)
-    attempts: dict[asyncio.Task[socket.socket], str] = {}
-    error: OSError | None = None
-    try:
-        while waiting or attempts:
-            if waiting:
-                address = waiting.pop(0)
-                attempts[asyncio.create_task(_connect(address, port))] = address
-            done, _ = await asyncio.wait(
-                attempts, timeout=STAGGER_S if waiting else None, return_when=asyncio.FIRST_COMPLETED
-            )
-            for attempt in done:
-                address = attempts.pop(attempt)
-                failure = attempt.exception()
-                if failure is None:
-                    return attempt.result(), address
-                if not isinstance(failure, OSError):
-                    raise failure
-                error = failure
-    finally:
-        _abandon(attempts)
-    raise error or OSError("no address to dial")
-
-
-def _abandon(attempts: dict[asyncio.Task[socket.socket], str]) -> None:
-    for attempt in attempts:
-        attempt.cancel()
-        attempt.add_done_callback(_close_late_winner)
-
-
-def _close_late_winner(attempt: asyncio.Task[socket.socket]) -> None:
-    if not attempt.cancelled() and attempt.exception() is None:
-        attempt.result().close()
-
-
-async def _connect(address: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with contextlib.suppress(OSError):  # an older kernel: the marks fall back to the monotonic clock
-            sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-        await asyncio.get_running_loop().sock_connect(sock, (address, port))
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-@lru_cache(maxsize=64)
-def tls_context(ca_pem: str) -> ssl.SSLContext:
-    """A verifying client context; made once per set of certificates, for loading the system's takes milliseconds.
-
-    Raises ssl.SSLError where `ca_pem` holds no certificates.
-    """
-    context = ssl.create_default_context(cadata=ca_pem or None)
-    context.set_alpn_protocols(["http/1.1"])
-    return context
 
 
 class _Tls:
@@ -337,14 +264,3 @@ class Wire:
         except OSError:
             pass
         self.drop()
-
-
-def server_name(host: str) -> str:
-    """The name to verify a certificate against: IDNA is done by the URL parser, a zone index never belongs to it."""
-    return host.partition("%")[0]
-
-
-@lru_cache(maxsize=4096)
-def shown_address(address: str, port: int) -> str:
-    """An address and port as people write them."""
-    return f"[{address}]:{port}" if ip_address(address.partition("%")[0]).version == 6 else f"{address}:{port}"

@@ -24,6 +24,10 @@ USER_AGENT = "Readywire-Probe/1"
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5]\d\d)(?: ([^\r\n]*))?\r?\n")
 _BODY_BYTES = 2_000
+_NO_HTTP = "the server does not speak HTTP/1.1"
+_TLS_ALERT = 0x15  # RFC 8446 section 5.1: what a TLS port answers to plain text
+# Where a refusal points to, what it wants, and when it would like to be asked again.
+_POINTERS = re.compile(rb"(?im)^(?:location|retry-after|www-authenticate):[^\r\n]*")
 _SWITCHING = 101
 
 # Requests as sent, by what they depend on, with a place for the key that is new each time.
@@ -79,7 +83,8 @@ class Upgrade:
         head += data
         end = _HEAD_END.search(head)
         if not head.startswith(b"HTTP/1."[: len(head)]):
-            return _invalid("the server does not speak HTTP/1.1", head)
+            what = "the port speaks TLS, so its URL begins with wss://" if head[0] == _TLS_ALERT else _NO_HTTP
+            return _invalid(what, head)
         if (len(head) if end is None else end.start()) > self._header_bytes:
             return _invalid(f"headers longer than {self._header_bytes} bytes", head)
         return None if end is None else self._judge(bytes(head), end.end())
@@ -92,7 +97,8 @@ class Upgrade:
         if status == _SWITCHING:
             return self._switch(answer, body_at)
         body = readable(answer[body_at : body_at + _BODY_BYTES])
-        findings = [classification.http_status(status, readable(line[2] or b"")[:80])]
+        pointers = "; ".join(readable(each)[:200] for each in _POINTERS.findall(answer, 0, body_at))
+        findings = [classification.http_status(status, readable(line[2] or b"")[:80], pointers)]
         if classification.race_text(body):
             findings.append(classification.accept_race("its HTTP answer", Phase.UPGRADE))
         return Answer(tuple(findings), readable(answer[:body_at]) + body, status)

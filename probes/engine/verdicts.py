@@ -87,5 +87,6 @@ def _spoiled(session: Session, lag_us: int) -> bool:
 def _redactor(session: Session) -> Redactor:
     spec = session.spec
     secrets = secrets_of(spec.token, spec.headers, all_headers=True) | secrets_of("", spec.script.headers)
+    secrets |= spec.connection.secrets()
     user_info = endpoint(spec.url).user_info
     return Redactor(secrets | {user_info[1]} if user_info else secrets)

@@ -1,6 +1,7 @@
 """Certificates made for one test run: an authority of our own, and servers' certificates that are right or wrong."""
 
 import ssl
+import warnings
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,13 +24,37 @@ class Authority:
     def pem(self) -> str:
         return self.certificate.public_bytes(serialization.Encoding.PEM).decode()
 
-    def server_context(self, name: str = "localhost", *, expired: bool = False) -> ssl.SSLContext:
-        """A server's TLS context with a certificate for `name`."""
+    def server_context(
+        self, name: str = "localhost", *, expired: bool = False, early: bool = False,
+        newest: ssl.TLSVersion | None = None, asks_client: bool = False,
+    ) -> ssl.SSLContext:  # fmt: skip
+        """A server's TLS context with a certificate for `name`. `early`: the certificate is not valid yet.
+
+        `newest`: it speaks no later version. `asks_client`: it wants a certificate of this authority from the client.
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self._file(name, -1 if expired else 2, starts_days=1 if early else -2))
+        if newest is not None:
+            # OpenSSL 3 takes TLS 1.0 and 1.1 for broken below this level, and Python warns of them.
+            context.set_ciphers("ALL:@SECLEVEL=0")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                context.minimum_version = context.maximum_version = newest
+        if asks_client:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(cadata=self.pem)
+        return context
+
+    def client_pem(self, name: str = "prober") -> str:
+        """A client's certificate with its key."""
+        return self._file(name, 2).read_text()
+
+    def _file(self, name: str, ends_days: int, starts_days: int = -2) -> Path:
         key = ec.generate_private_key(ec.SECP256R1())
         now = datetime.now(UTC)
-        end = now - timedelta(days=1) if expired else now + timedelta(days=1)
+        start, end = now + timedelta(days=starts_days), now + timedelta(days=ends_days)
         certificate = (
-            _builder(name, self.certificate.subject, key, now - timedelta(days=2), end)
+            _builder(name, self.certificate.subject, key, start, end)
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
             .sign(self.key, hashes.SHA256())
         )
@@ -40,9 +65,7 @@ class Authority:
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )
         )
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(path)
-        return context
+        return path
 
 
 def authority(folder: Path) -> Authority:

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import select
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 from websockets.frames import Frame, Opcode
@@ -42,11 +44,15 @@ class Peer:
         length = f"Content-Length: {len(body)}\r\n" if body else ""
         await self.send(f"HTTP/1.1 {status}\r\n{headers}{length}\r\n{body}".encode())
 
-    async def upgrade(self, *, key: str = "", headers: str = "") -> None:
-        """Read the request, and switch protocols."""
-        await self.request()
+    def accepted(self, *, key: str = "", headers: str = "") -> bytes:
+        """The head of an answer that switches protocols."""
         lines = f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept_key(key or self.key)}\r\n"
-        await self.send(f"HTTP/1.1 101 Switching Protocols\r\n{lines}{headers}\r\n".encode())
+        return f"HTTP/1.1 101 Switching Protocols\r\n{lines}{headers}\r\n".encode()
+
+    async def upgrade(self, *, key: str = "", headers: str = "") -> None:
+        """Read the request, and switch protocols; `key`: as if another had been sent."""
+        await self.request()
+        await self.send(self.accepted(key=key, headers=headers))
 
     async def say(self, **message: Any) -> None:
         """Send a JSON text frame."""
@@ -58,8 +64,14 @@ class Peer:
     async def close_frame(self, code: int, reason: str = "") -> None:
         await self.send(Frame(Opcode.CLOSE, struct.pack("!H", code) + reason.encode()).serialize(mask=False))
 
+    async def answer_close(self) -> None:
+        """Wait for the probe's close frame, and answer it."""
+        with suppress(asyncio.IncompleteReadError):
+            await self.message()
+        await self.close_frame(1000)
+
     async def message(self) -> dict[str, Any]:
-        """The next text message of the probe that is no acknowledgement."""
+        """The next text message of the probe that is no acknowledgement. Raises IncompleteReadError at its end."""
         while True:
             head = await self.reader.readexactly(2)
             length = head[1] & 0x7F
@@ -67,6 +79,8 @@ class Peer:
                 (length,) = struct.unpack("!H", await self.reader.readexactly(2))
             mask = await self.reader.readexactly(4)
             payload = bytes(byte ^ mask[i % 4] for i, byte in enumerate(await self.reader.readexactly(length)))
+            if head[0] & 0x0F == Opcode.CLOSE:
+                raise asyncio.IncompleteReadError(b"", None)
             if head[0] & 0x0F == Opcode.TEXT:
                 message: dict[str, Any] = json.loads(payload)
                 if message["type"] != "ready_ack":
@@ -88,6 +102,54 @@ class Peer:
 def text_frame(text: str) -> bytes:
     """A server's text frame."""
     return Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
+
+
+@contextmanager
+def openssl_server(context: ssl.SSLContext) -> Iterator[str]:
+    """A TLS port that says why it refuses a handshake, as OpenSSL does (asyncio just hangs up); gives its URL."""
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                plain, _ = listener.accept()
+                plain.settimeout(5)
+                _handshake(context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"wss://localhost:{listener.getsockname()[1]}/ws/chat"
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(10)
+
+
+def _handshake(secure: ssl.SSLSocket) -> None:
+    with secure, suppress(OSError):
+        try:
+            secure.do_handshake()
+        except ssl.SSLError:  # its alert is sent; closing over unread bytes would take it back
+            secure.shutdown(socket.SHUT_WR)
+        while secure.recv(65_536):
+            pass
+
+
+@contextmanager
+def black_hole(address: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
+    """A port whose kernel drops every SYN: its backlog is full, and nobody accepts. Gives the port."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
+        listener.bind((address, port))
+        listener.listen(0)
+        place = listener.getsockname()[:2]
+        while True:
+            filler = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            filler.setblocking(False)
+            filler.connect_ex(place)
+            # On loopback a handshake that can finish has finished by now; one that has not never will.
+            if not select.select([], [filler], [], 0.1)[1]:
+                break
+        yield place[1]
 
 
 @asynccontextmanager

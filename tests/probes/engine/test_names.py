@@ -2,7 +2,8 @@
 
 import pytest
 
-from probes.engine.names import ResolutionError, Resolver, interleave
+from probes.engine.eyeballs import interleave
+from probes.engine.names import ResolutionError, Resolver
 
 
 async def test_literals_are_their_own_address() -> None:
