@@ -131,6 +131,21 @@ def accept_race(where: str, phase: Phase) -> Finding:
     return Finding(FailureKind.ACCEPT_RACE, phase, f"The server said 'Need to call \"accept\" first' in {where}.")
 
 
+def early_lost(sent_us: int, control_ms: int) -> Finding:
+    """A message sent with the 101 was lost: one that was sent later was answered."""
+    detail = (
+        f"Our first message left {sent_us} us after the 101 and was never answered; the same message sent "
+        f"{control_ms} ms later was: the early one was lost."
+    )
+    return Finding(FailureKind.ACCEPT_RACE, Phase.READY, detail)
+
+
+def answered_again(times: int) -> Finding:
+    """One message, several answers."""
+    detail = f"Our first message, sent when the 101 arrived, was answered {times} times."
+    return Finding(FailureKind.EVENT_DUPLICATED, Phase.EVENTS, detail)
+
+
 def connect_failed(errors: Mapping[str, OSError]) -> Finding:
     """No TCP connection: what the operating system said, by the address dialled.
 
@@ -248,10 +263,17 @@ def disproved(claimed_by: str, evidence: str) -> Finding:
     return Finding(FailureKind.NOT_READY, Phase.READY, f"The server accepted the connection, then {evidence}.")
 
 
-def never_claimed(deadline_s: float) -> Finding:
-    """Silence, or only other messages, after the 101."""
+def never_claimed(deadline_s: float, unmet: str = "") -> Finding:
+    """Silence, or only other messages, after the 101. `unmet`: the step that was waited for."""
     detail = f"The server accepted the connection, but did not say that it was ready within {deadline_s:g} s."
+    detail += f" It left our {unmet} unmet." if unmet else ""
     return Finding(FailureKind.NOT_READY, Phase.CLAIMED, detail)
+
+
+def step_unmet(unmet: str, deadline_s: float) -> Finding:
+    """It was ready, and later in the script fell silent."""
+    detail = f"The server was ready, then left our {unmet} unmet for the rest of {deadline_s:g} s."
+    return Finding(FailureKind.EVENT_NEVER_EMITTED, Phase.EVENTS, detail)
 
 
 def close_unanswered(waited_s: float) -> Finding:

@@ -7,7 +7,7 @@ from typing import Any
 from jmespath.exceptions import JMESPathError
 
 from probes.engine.outcome import EventDefect
-from probes.engine.script import matcher
+from probes.engine.steps import matcher
 
 _MAX_NUMBER = 1 << 63
 _MAX_CONTAINERS = 50_000  # an empty object of two bytes costs thirty times as much in memory
@@ -70,6 +70,11 @@ def read(text: str, *, exact: bool) -> Message:
         except (ValueError, RecursionError):
             value = None
         fields = value if isinstance(value, dict) else None
+    return message_of(text, fields, exact=exact)
+
+
+def message_of(text: str, fields: dict[str, Any] | None, *, exact: bool) -> Message:
+    """A message whose fields are known."""
     return Message(text, fields, exact, whole(fields.get("seq")) if fields else None)
 
 

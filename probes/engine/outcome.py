@@ -107,6 +107,8 @@ class Events:
     marks: Mapping[str, int] = field(default_factory=dict)
     """First arrival of each delivered event, microseconds after `trigger_sent`."""
     defects: Mapping[str, EventDefect] = field(default_factory=dict)
+    client_gone: tuple[str, ...] = ()
+    """Those of the absent events that nobody can blame on the sender: the connection ended before the run did."""
 
     @property
     def delivered(self) -> int:
@@ -208,6 +210,7 @@ class Outcome:
             "expected": list(self.events.expected),
             "marks": dict(self.events.marks),
             "defects": {name: defect.value for name, defect in self.events.defects.items()},
+            "client_gone": list(self.events.client_gone),
         }
         message["frames"] = [
             {"at_us": frame.at_us, "direction": frame.direction, "kind": frame.kind, "text": frame.text}
@@ -230,6 +233,7 @@ class Outcome:
                     expected=tuple(events["expected"]),
                     marks=dict(events["marks"]),
                     defects={name: EventDefect(defect) for name, defect in events["defects"].items()},
+                    client_gone=tuple(events.get("client_gone", ())),
                 ),
             }
         )

@@ -7,39 +7,33 @@ from dataclasses import asdict, dataclass, field, fields
 from functools import lru_cache
 from typing import Any, Literal, get_args
 
-import jmespath
-import yaml
 from jmespath.exceptions import JMESPathError
-from jmespath.parser import ParsedResult
 from websockets.exceptions import InvalidURI
 from websockets.uri import WebSocketURI, parse_uri
 
+from probes.engine import steps
 from probes.engine.connection import Connection
+from probes.engine.fields import Reader, ScriptError, read_yaml
+from probes.engine.presets import PRESETS
+from probes.engine.steps import Step, matcher
+from probes.engine.wires import WIRES, faults
+
+__all__ = ["CRITICAL_EVENTS", "NONCE", "TOKEN", "Script", "ScriptError", "TargetSpec", "endpoint", "matcher"]
 
 CRITICAL_EVENTS = ("agent_started", "agent_thinking", "tool_executing", "tool_completed", "agent_completed")
 """The five events of the origin's chat, in order."""
 
 ClaimRule = Literal["upgrade", "pong", "first_message", "match"]
 
-NONCE = "{nonce}"
+AuthPlace = Literal["subprotocol", "header", "query", "message"]
 
-_MAX_YAML_CHARS = 65_536
-_MAX_EVENTS = 100
+NONCE = steps.NONCE
+TOKEN = "{token}"  # noqa: S105 - the place of a token in a message
+
 _TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2: header names and subprotocols
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
+_COOKIE_VALUE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")  # RFC 6265 section 4.1.1
 _OWN_HEADERS = frozenset({"host", "upgrade", "connection", "content-length", "transfer-encoding"})
-
-
-class ScriptError(ValueError):
-    """A script, URL or specification that cannot be used: names the field, the fault and the cure."""
-
-    def __init__(self, field_name: str, fault: str, cure: str, line: int | None = None) -> None:
-        place = f"line {line}: " if line else ""
-        super().__init__(f"{place}{field_name}: {fault}. {cure}")
-        self.field = field_name
-        self.fault = fault
-        self.cure = cure
-        self.line = line
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +51,30 @@ class Script:
     """JSON `type`s that must come after the trigger, in order. Empty: proof is an echo of the nonce."""
     events_within_s: float = 0.0
     """An event that comes later than this after the trigger, in seconds, is late. 0: the deadline alone bounds it."""
+    early_send: bool = False
+    """The trigger leaves the moment the 101 arrives, before any claim, and must be answered exactly once."""
+    steps: tuple[Step, ...] = ()
+    """What is said and awaited beside the claim and the trigger, in order. None: the claim, then the trigger."""
+    auth: AuthPlace = "subprotocol"
+    """Where the target's token goes; `message`: only to where a message says {token}."""
+    auth_name: str = ""
+    """The subprotocol's prefix (`bearer`), the header's scheme (`Bearer`) or the query's parameter (`token`)."""
+    cookies: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    """Added to the URL."""
+    compression: bool = False
+    """Offer permessage-deflate (RFC 7692)."""
+    wire: str = "json"
+    """How messages stand in frames: a name of `wires.WIRES`."""
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready; `from_json` reverses it exactly."""
-        return {**asdict(self), "subprotocols": list(self.subprotocols), "events": list(self.events)}
+        return {
+            **asdict(self),
+            "subprotocols": list(self.subprotocols),
+            "events": list(self.events),
+            "steps": [step.to_json() for step in self.steps],
+        }
 
     @classmethod
     def from_json(cls, mapping: Mapping[str, Any]) -> "Script":
@@ -70,7 +84,7 @@ class Script:
     @classmethod
     def from_yaml(cls, text: str) -> "Script":
         """The same from YAML that a person wrote. Raises ScriptError with the line of the mistake."""
-        mapping, lines = _read_yaml(text)
+        mapping, lines = read_yaml(text)
         return _script(mapping, lines)
 
 
@@ -132,47 +146,16 @@ def endpoint(url: str) -> WebSocketURI:
     return uri
 
 
-@lru_cache(maxsize=1024)
-def matcher(expression: str) -> ParsedResult:
-    """The compiled JMESPath expression. Raises JMESPathError."""
-    return jmespath.compile(expression)
-
-
-class _Reader:
-    """Reads fields of a mapping, and says what is wrong with them and where."""
-
-    def __init__(self, mapping: Mapping[str, Any], lines: Mapping[str, int]) -> None:
-        self.mapping = mapping
-        self.lines = lines
-
-    def fail(self, name: str, fault: str, cure: str) -> ScriptError:
-        return ScriptError(name, fault, cure, self.lines.get(name))
-
-    def text(self, name: str, default: str) -> str:
-        value = self.mapping.get(name, default)
-        if not isinstance(value, str):
-            raise self.fail(name, f"must be text, not {type(value).__name__}", "Put it in quotes")
-        return value
-
-    def words(self, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
-        value = self.mapping.get(name, default)
-        if not isinstance(value, list | tuple) or not all(isinstance(word, str) and word for word in value):
-            raise self.fail(name, "must be a list of texts, none empty", "Write for example [one, two], or []")
-        if len(set(value)) < len(value):
-            raise self.fail(name, "names the same thing twice", "Keep one of them")
-        if len(value) > _MAX_EVENTS:
-            raise self.fail(name, f"lists more than {_MAX_EVENTS}", "Shorten the list")
-        return tuple(value)
-
-
 def _script(mapping: Mapping[str, Any], lines: Mapping[str, int]) -> Script:
     if not isinstance(mapping, Mapping):
         raise ScriptError("script", f"must be a mapping, not {type(mapping).__name__}", "Write `field: value` lines")
+    mapping = _with_preset(mapping, lines)
     known = [each.name for each in fields(Script)]
     for name in mapping:
         if name not in known:
             raise ScriptError(str(name), "is no field of a script", f"Use {', '.join(known)}", lines.get(str(name)))
-    reader = _Reader(mapping, lines)
+    reader = Reader(mapping, lines)
+    wire = _wire(reader)
     events = reader.words("events", _DEFAULT.events)
     claimed = _claimed(reader)
     return Script(
@@ -183,10 +166,42 @@ def _script(mapping: Mapping[str, Any], lines: Mapping[str, int]) -> Script:
         trigger=_trigger(reader, events),
         events=events,
         events_within_s=_events_within(reader),
+        early_send=_early_send(reader),
+        steps=steps.read(reader),
+        auth=_auth(reader),
+        auth_name=_auth_name(reader),
+        cookies=_cookies(reader),
+        query=reader.texts("query"),
+        compression=reader.truth("compression", _DEFAULT.compression),
+        wire=wire,
     )
 
 
-def _subprotocols(reader: _Reader) -> tuple[str, ...]:
+def _with_preset(mapping: Mapping[str, Any], lines: Mapping[str, int]) -> Mapping[str, Any]:
+    """The fields of the preset that the script names, and the script's own instead of them."""
+    if "preset" not in mapping:
+        return mapping
+    name = mapping["preset"]
+    if not isinstance(name, str) or name not in PRESETS:
+        raise ScriptError("preset", f"{name!r} is none", f"Use one of {', '.join(PRESETS)}", lines.get("preset"))
+    return {**PRESETS[name], **{key: value for key, value in mapping.items() if key != "preset"}}
+
+
+def _wire(reader: Reader) -> str:
+    wire = reader.text("wire", _DEFAULT.wire)
+    if wire not in WIRES:
+        raise reader.fail("wire", f"{wire!r} is none", f"Use one of {', '.join(WIRES)}")
+    if wire == "json":
+        return wire
+    sent = [("trigger", reader.mapping.get("trigger"))] if reader.mapping.get("trigger") else []
+    sent += [(f"steps[{at}]", each.text) for at, each in enumerate(steps.read(reader)) if each.kind == "send"]
+    texts = [text if isinstance(text, str) else json.dumps(text) for _place, text in sent]
+    for at, fault in faults(wire, texts):
+        raise reader.fail(sent[at][0], fault.partition(". ")[0], fault.partition(". ")[2] or f"See the wire {wire}")
+    return wire
+
+
+def _subprotocols(reader: Reader) -> tuple[str, ...]:
     names = reader.words("subprotocols", _DEFAULT.subprotocols)
     for name in names:
         if not _TOKEN.fullmatch(name):
@@ -196,21 +211,43 @@ def _subprotocols(reader: _Reader) -> tuple[str, ...]:
     return names
 
 
-def _headers(reader: _Reader) -> Mapping[str, str]:
-    value = reader.mapping.get("headers", {})
-    if not isinstance(value, Mapping):
-        raise reader.fail("headers", "must be a mapping of names to texts", "Write `Name: value` lines")
-    for name, text in value.items():
-        if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+def _headers(reader: Reader) -> Mapping[str, str]:
+    headers = reader.texts("headers")
+    for name, text in headers.items():
+        if not _TOKEN.fullmatch(name):
             raise reader.fail("headers", f"{name!r} is no header name", "Use letters, digits and hyphens")
         if name.lower() in _OWN_HEADERS or name.lower().startswith("sec-websocket-"):
             raise reader.fail("headers", f"{name} belongs to the WebSocket handshake", "Leave it out")
-        if not isinstance(text, str) or not _HEADER_VALUE.fullmatch(text):
+        if not _HEADER_VALUE.fullmatch(text):
             raise reader.fail("headers", f"the value of {name} is no one-line ASCII text", "Put it in quotes")
-    return dict(value)
+    return headers
 
 
-def _claimed(reader: _Reader) -> ClaimRule:
+def _cookies(reader: Reader) -> Mapping[str, str]:
+    cookies = reader.texts("cookies")
+    for name, text in cookies.items():
+        if not _TOKEN.fullmatch(name) or not _COOKIE_VALUE.fullmatch(text):
+            raise reader.fail("cookies", f"{name!r} is no cookie as RFC 6265 has them", "Percent-encode its value")
+    return cookies
+
+
+def _auth(reader: Reader) -> AuthPlace:
+    value = reader.text("auth", _DEFAULT.auth)
+    places: tuple[AuthPlace, ...] = get_args(AuthPlace)
+    for place in places:
+        if value == place:
+            return place
+    raise reader.fail("auth", f"{value!r} is no place for a token", f"Use one of {', '.join(places)}")
+
+
+def _auth_name(reader: Reader) -> str:
+    name = reader.text("auth_name", _DEFAULT.auth_name)
+    if name and not _TOKEN.fullmatch(name):
+        raise reader.fail("auth_name", f"{name!r} is no single word", "Write for example bearer, jwt or access_token")
+    return name
+
+
+def _claimed(reader: Reader) -> ClaimRule:
     value = reader.text("claimed", _DEFAULT.claimed)
     rules: tuple[ClaimRule, ...] = get_args(ClaimRule)
     for rule in rules:
@@ -219,7 +256,7 @@ def _claimed(reader: _Reader) -> ClaimRule:
     raise reader.fail("claimed", f"{value!r} is no rule", f"Use one of {', '.join(rules)}")
 
 
-def _claimed_match(reader: _Reader, claimed: ClaimRule) -> str:
+def _claimed_match(reader: Reader, claimed: ClaimRule) -> str:
     expression = reader.text("claimed_match", _DEFAULT.claimed_match)
     if claimed != "match":
         return expression
@@ -233,7 +270,7 @@ def _claimed_match(reader: _Reader, claimed: ClaimRule) -> str:
     return expression
 
 
-def _trigger(reader: _Reader, events: tuple[str, ...]) -> str:
+def _trigger(reader: Reader, events: tuple[str, ...]) -> str:
     value = reader.mapping.get("trigger", _DEFAULT.trigger)
     if isinstance(value, Mapping | list):
         value = json.dumps(value)
@@ -250,26 +287,17 @@ def _trigger(reader: _Reader, events: tuple[str, ...]) -> str:
     return value
 
 
-def _events_within(reader: _Reader) -> float:
+def _events_within(reader: Reader) -> float:
     value = reader.mapping.get("events_within_s", 0.0)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 3600:
         raise reader.fail("events_within_s", "must be seconds between 0 and 3600", "Write for example 1.5, or 0")
     return float(value)
 
 
-def _read_yaml(text: str) -> tuple[Mapping[str, Any], dict[str, int]]:
-    """The data, and the line of each field. Raises ScriptError."""
-    if len(text) > _MAX_YAML_CHARS:
-        raise ScriptError("script", f"is longer than {_MAX_YAML_CHARS} characters", "Shorten it")
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else None
-        raise ScriptError("script", f"is no YAML ({error.problem})", "Check indentation and quotes", line) from error
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise ScriptError("script", f"is no YAML ({error})", "Check indentation and quotes") from error
-    lines = {}
-    if isinstance(node, yaml.MappingNode):
-        lines = {str(key.value): key.start_mark.line + 1 for key, _value in node.value}
-    return data, lines
+def _early_send(reader: Reader) -> bool:
+    early = reader.truth("early_send", _DEFAULT.early_send)
+    if early and not reader.mapping.get("trigger", _DEFAULT.trigger):
+        raise reader.fail("early_send", "has no message to send", "Give a trigger, or leave early_send out")
+    if early and steps.opens(steps.read(reader)):
+        raise reader.fail("early_send", "has steps before the claim", "Their first message already leaves at the 101")
+    return early

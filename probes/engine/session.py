@@ -15,18 +15,21 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import IntEnum
 
 from websockets.client import ClientProtocol
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Event, State
 from websockets.typing import Subprotocol
 
-from probes.engine import classification, messages
+from probes.engine import classification, messages, request, steps
 from probes.engine.classification import Finding, Phase
 from probes.engine.delivery import Delivery
 from probes.engine.guardrails import Limits
 from probes.engine.messages import Message
-from probes.engine.script import NONCE, TargetSpec, endpoint
+from probes.engine.script import NONCE, TOKEN, TargetSpec, endpoint
+from probes.engine.steps import Step
 from probes.engine.transcript import Transcript
 from probes.engine.upgrade import Upgrade, readable
+from probes.engine.wires import WIRES, WireError
 
 BOUND_NS = 1_000_000
 """A bound that is worth telling."""
@@ -36,6 +39,7 @@ _CLOSE_ABNORMAL = 1006
 _CLOSE_INVALID_DATA = 1007
 _CLOSE_PATIENCE_NS = 250_000_000
 _SHOWN_CHARS = 300
+_DEFLATE = [ClientPerMessageDeflateFactory(client_max_window_bits=True)]
 
 
 class Stage(IntEnum):
@@ -88,21 +92,29 @@ class Session:
         self.http_status: int | None = None
         self.strategy = ""
         self.revision: int | None = None
+        self.answers = 0
+        """How often our message was answered, where an echo of its nonce is the proof."""
         self._nonce = nonce
-        self._trigger = spec.script.trigger.replace(NONCE, nonce)
+        self._wire = WIRES[spec.script.wire]()
+        self._control_nonce = f"{nonce}-control"
+        self._on_wake: Callable[[Session], None] = Session._leave
+        self._trigger = self._filled(spec.script.trigger, nonce)
         self._own_runs_only = NONCE in spec.script.trigger
         self._claimed_by = ""
         self._pending_marks: list[str] = []
         self._pending_notes: list[tuple[str, str]] = []
         self._close_sent_at = 0
-        self._bytes = self._frames = self._unread = 0
+        self._bytes = self._frames = self._messages = self._unread = 0
         self._parts: list[bytes | bytearray] = []
         self._parts_kind = "text"
         self._at = self._seen = self._floor = 0
-        offered = [*spec.script.subprotocols, *([f"bearer.{spec.token}"] if spec.token else [])]
+        self._plan = steps.plan(spec.script.steps, early=spec.script.early_send)
+        self._place = 0
+        self._entered = False
         self._protocol = ClientProtocol(
-            endpoint(spec.url),
-            subprotocols=[Subprotocol(name) for name in offered] or None,
+            endpoint(request.url_of(spec)),
+            subprotocols=[Subprotocol(name) for name in request.subprotocols_of(spec)] or None,
+            extensions=_DEFLATE if spec.script.compression else None,
             max_size=limits.message_bytes,
         )
         self._upgrade = Upgrade(self._protocol, spec, limits.header_bytes)
@@ -165,7 +177,8 @@ class Session:
         if now < self.deadline:
             if self.wake_at is not None and now >= self.wake_at:
                 self._at = self._seen = self._floor = now
-                self._leave()
+                self.wake_at = None
+                self._on_wake(self)
             return
         self._at = self._seen = self._floor = now
         self.timed_out = True
@@ -224,16 +237,20 @@ class Session:
             self._claim("", exact=answer.surplus == 0)
         elif self.spec.script.claimed == "pong":
             self._protocol.send_ping(self._nonce.encode())
+        self._advance()
         self._take(answer.events)
 
     # Frames and messages. --------------------------------------------------------------------------------------------
 
     def _take(self, events: Iterable[Event]) -> None:
-        for event in events:
+        events = list(events)
+        for index, event in enumerate(events, 1):
             if isinstance(event, Frame):
                 self._frames += 1
                 self._unread -= _wire_size(event)
-                self._frame(event, exact=self._unread == 0)
+                # What was compressed has another size on the wire: there the last frame of a read is what counts.
+                last = index == len(events) and not self._protocol.reader.buffer
+                self._frame(event, exact=last if self._protocol.extensions else self._unread == 0)
             if self.stage is Stage.DONE:
                 return
         if self._protocol.parser_exc is not None:
@@ -247,9 +264,8 @@ class Session:
             self._close_received()
         elif opcode is Opcode.PING or opcode is Opcode.PONG:
             self._note(opcode.name.lower(), readable(frame.data))
-            awaited = self.spec.script.claimed == "pong" and self.stage is Stage.CLAIMING
-            if awaited and opcode is Opcode.PONG and frame.data == self._nonce.encode():
-                self._claim("its pong", exact=exact)
+            if opcode is Opcode.PONG:
+                self._pong(bytes(frame.data), exact=exact)
         else:
             if opcode is not Opcode.CONT:
                 self._parts_kind = "text" if opcode is Opcode.TEXT else "binary"
@@ -271,14 +287,29 @@ class Session:
             text = ""
         else:
             self._note(self._parts_kind, text)
-        message = messages.read(text, exact=exact)
+        try:
+            for message in self._wire.read(text, data, exact=exact):
+                self._messages += 1
+                if self._messages > self.limits.frames:
+                    self._break(classification.oversized(f"{self.limits.frames} messages", self._phase_of_run))
+                    return
+                self._understand(message)
+        except WireError as error:
+            self._break(classification.protocol_broken(error, self._phase_of_run))
+
+    def _understand(self, message: Message) -> None:
+        if (reply := self._wire.reply(message)) is not None:
+            self._send(reply)
         if message.seq is not None:
             message.shown = self.delivery.number(message.key("epoch"), message.seq)
         if message.type.startswith("connection_"):
             self._gate_frame(message)
         phase = self._phase_of_run
-        self._RULES[self.stage](self, message)
-        if classification.race_text(text):
+        if self._expected(message):
+            self._passed()
+        else:
+            self._RULES[self.stage](self, message)
+        if classification.race_text(message.text):
             self.findings.append(classification.accept_race("a message", phase))
             self._leave()
 
@@ -290,7 +321,7 @@ class Session:
         if self.delivery.first_seq is None:
             self.delivery.first_seq = message.number("next_seq")
         if nonce := message.word("nonce"):
-            self._send_text(json.dumps({"type": "ready_ack", "nonce": nonce}))
+            self._send(json.dumps({"type": "ready_ack", "nonce": nonce}))
 
     def _claiming(self, message: Message) -> None:
         rule = self.spec.script.claimed
@@ -298,19 +329,26 @@ class Session:
             self._give_up(message)
         elif rule == "first_message" or (rule == "match" and message.matches(self.spec.script.claimed_match)):
             self._claim(f"its message {message.type[:60]!r}" if message.type else "its message", exact=message.exact)
+        elif self.spec.script.early_send:
+            self._proving(message)
 
     def _proving(self, message: Message) -> None:
-        if "trigger_sent" not in self.marks:
+        if "trigger_sent" not in self.marks and self._step == "trigger":
             return  # came in the same read as the claim: no answer to what is yet to be sent
         if self._failed(message):
             self._give_up(message)
-        elif self._event(message) if self.delivery.expected else self._nonce in message.text:
+        elif self._answers_control(message):
+            if "control_answered" not in self.marks:
+                self._mark_received("control_answered", exact=message.exact)
+                self._wake_after(int(self.limits.settle_s * 1e9), Session._leave)
+        elif "trigger_sent" in self.marks and self._answer(message):
             self._mark_received("ready", exact=message.exact)
             self.stage = Stage.COLLECTING
+            self.wake_at = None
             self._after_event()
 
     def _collecting(self, message: Message) -> None:
-        if self._event(message):
+        if self._answer(message):
             self._after_event()
         elif self._failed(message):
             self._give_up(message)
@@ -318,7 +356,7 @@ class Session:
     def _leaving(self, message: Message) -> None:
         """Messages may still come until the peer's close: they show duplicates and stragglers."""
         if "ready" in self.marks:
-            self._event(message)
+            self._answer(message)
 
     _RULES: Mapping[Stage, Callable[["Session", Message], None]] = {
         Stage.CLAIMING: _claiming,
@@ -333,10 +371,17 @@ class Session:
         self._claimed_by = claimed_by
         self._mark_received("claimed", exact=exact)
         self.stage = Stage.PROVING
-        if not self._trigger:
-            self._leave()
-        elif self._send_text(self._trigger):
-            self._pending_marks.append("trigger_sent")
+        if self._step == "claim" and self._entered:
+            self._passed()
+
+    def _answer(self, message: Message) -> bool:
+        """Take the message if it answers ours: an expected event of our run, or an echo of our nonce."""
+        if self.delivery.expected:
+            return self._event(message)
+        if self._nonce not in message.text or self._control_nonce in message.text:
+            return False
+        self.answers += 1
+        return True
 
     def _event(self, message: Message) -> bool:
         """Take the message if it is an expected event of our run, and say whether it is."""
@@ -345,16 +390,139 @@ class Session:
             return False
         if name not in self.delivery.arrivals:
             self._note_bound(name, exact=message.exact)
-        self.delivery.arrived(name, self._at, self._seen, message.seq, message.shown)
+        call = message.key("call_id") if name.startswith("tool_") else None
+        event_id = message.key("event_id")
+        self.delivery.arrived(name, self._at, self._seen, message.seq, message.shown, call=call, event_id=event_id)
         if name == self.delivery.expected[-1] and (last := message.number("last_seq")) is not None:
             self.delivery.ends_at(last)
         return True
 
     def _after_event(self) -> None:
-        if self.delivery.complete:
+        if self._step != "trigger":
+            return  # the run is over, and later steps are under way
+        if self.delivery.complete and not self.spec.script.early_send:
+            self._passed()
+        elif self.delivery.ended and self.wake_at is None:  # an early message must be answered once, not twice
+            self._wake_after(int(self.limits.settle_s * 1e9), Session._passed)
+
+    # The steps. ------------------------------------------------------------------------------------------------------
+
+    @property
+    def _current(self) -> Step | None:
+        return self._plan[self._place] if self._place < len(self._plan) else None
+
+    @property
+    def _step(self) -> str:
+        """The kind of the current step, "" after the last."""
+        return self._plan[self._place].kind if self._place < len(self._plan) else ""
+
+    def _advance(self) -> None:
+        """Do every step that waits for nothing; stop at the first that does."""
+        while self._place < len(self._plan) and self.stage < Stage.LEAVING:
+            self._entered = True
+            step = self._plan[self._place]
+            if not self._STEPS[step.kind](self, step):
+                return
+            self._place += 1
+        if self.stage < Stage.LEAVING:
             self._leave()
-        elif self.delivery.ended and self.wake_at is None:
-            self.wake_at = self._seen + int(self.limits.settle_s * 1e9)
+
+    def _passed(self) -> None:
+        """What the current step waited for is there."""
+        self.wake_at = None
+        self._place += 1
+        self._advance()
+
+    def _enter_claim(self, _step: Step) -> bool:
+        return "claimed" in self.marks
+
+    def _enter_trigger(self, _step: Step) -> bool:
+        if self._trigger:
+            self._send_trigger()
+        return not self._trigger
+
+    def _enter_send(self, step: Step) -> bool:
+        self._send(self._filled(step.text, self._nonce))
+        return True
+
+    def _enter_expect(self, _step: Step) -> bool:
+        return False
+
+    def _enter_wait(self, step: Step) -> bool:
+        self._wake_after(int(step.seconds * 1e9), Session._passed)
+        return False
+
+    def _enter_ping(self, _step: Step) -> bool:
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_ping(self._ping)
+            self._pending_marks.append("ping_sent")
+        return False
+
+    _STEPS: Mapping[str, "Callable[[Session, Step], bool]"] = {
+        "claim": _enter_claim,
+        "trigger": _enter_trigger,
+        "ping": _enter_ping,
+        "send": _enter_send,
+        "expect": _enter_expect,
+        "expect_text": _enter_expect,
+        "wait": _enter_wait,
+    }
+
+    def _expected(self, message: Message) -> bool:
+        """Whether it is what the current step waits for."""
+        step = self._current
+        if step is None or self.stage >= Stage.LEAVING:
+            return False
+        if step.kind == "expect":
+            return message.matches(step.text.replace(NONCE, self._nonce))
+        return step.kind == "expect_text" and step.text.replace(NONCE, self._nonce) in message.text
+
+    @property
+    def _ping(self) -> bytes:
+        """The payload of the ping of the current step."""
+        return f"{self._nonce}-{self._place}".encode()
+
+    def _pong(self, payload: bytes, *, exact: bool) -> None:
+        step = self._current
+        if self.spec.script.claimed == "pong" and self.stage is Stage.CLAIMING and payload == self._nonce.encode():
+            self._claim("its pong", exact=exact)
+        elif step is not None and step.kind == "ping" and payload == self._ping:
+            self._mark_received("pong", exact=exact)
+            self._passed()
+
+    def _unmet(self) -> str:
+        """The step that was waited for, in words; "" where it was the claim or the trigger's run."""
+        step = self._current
+        return "" if step is None or step.kind in ("claim", "trigger") else f"step {step.shown!r}"
+
+    # The early message: it leaves with the 101, and a second one shows later whether the first was lost. --------------
+
+    @property
+    def early_lost(self) -> bool:
+        """Our first message was never answered, the same message sent later was."""
+        return "control_answered" in self.marks and "ready" not in self.marks
+
+    def _send_trigger(self) -> None:
+        if self._send(self._trigger):
+            self._pending_marks.append("trigger_sent")
+        # Without a nonce nobody could tell which of two messages was answered.
+        if self.spec.script.early_send and self._own_runs_only:
+            self._wake_after((self.deadline - self._seen) // 2, Session._send_control)
+
+    def _send_control(self) -> None:
+        if self._send(self._filled(self.spec.script.trigger, self._control_nonce)):
+            self._pending_marks.append("control_sent")
+
+    def _answers_control(self, message: Message) -> bool:
+        if "control_sent" not in self.marks:
+            return False
+        if self.delivery.expected:
+            return message.type in self.delivery.expected and message.key("run_id") == self._control_nonce
+        return self._control_nonce in message.text
+
+    def _wake_after(self, wait_ns: int, action: "Callable[[Session], None]") -> None:
+        self.wake_at = self._seen + wait_ns
+        self._on_wake = action
 
     def _ours(self, message: Message) -> bool:
         """Belongs to our run, or says nothing about runs."""
@@ -427,10 +595,14 @@ class Session:
         if self.stage is Stage.UPGRADING:
             self.findings.append(classification.stage_timed_out(Phase.UPGRADE, wait_s, "The server"))
         elif self.stage is Stage.CLAIMING:
-            self.findings.append(classification.never_claimed(wait_s))
+            self.findings.append(classification.never_claimed(wait_s, self._unmet()))
         elif self.stage is Stage.PROVING:
             silence = f"did not answer our message within {wait_s:g} s"
+            if unmet := self._unmet():
+                silence = f"left our {unmet} unmet for {wait_s:g} s"
             self.findings.append(classification.disproved(self._claimed_by, silence))
+        elif self.stage is Stage.COLLECTING and (unmet := self._unmet()):
+            self.findings.append(classification.step_unmet(unmet, wait_s))
         elif self.stage is Stage.LEAVING and now - self._close_sent_at >= _CLOSE_PATIENCE_NS:
             self.findings.append(classification.close_unanswered((now - self._close_sent_at) / 1e9))
 
@@ -451,12 +623,22 @@ class Session:
         if not exact and self._at - self._floor > BOUND_NS:
             self.bounds[name] = self._at - self._floor
 
-    def _send_text(self, text: str) -> bool:
+    def _filled(self, text: str, nonce: str) -> str:
+        """A message with its nonce, and the token where a script puts it into the conversation."""
+        if TOKEN in text:
+            text = text.replace(TOKEN, json.dumps(self.spec.token)[1:-1])
+        return text.replace(NONCE, nonce)
+
+    def _send(self, text: str) -> bool:
         """Queue a message; False where the same read has already ended the connection."""
         if self._protocol.state is not State.OPEN:
             return False
-        self._protocol.send_text(text.encode())
-        self._pending_notes.append(("text", text))
+        frame = self._wire.write(text)
+        if isinstance(frame, bytes):
+            self._protocol.send_binary(frame)
+        else:
+            self._protocol.send_text(frame.encode())
+        self._pending_notes.append(("text", frame) if isinstance(frame, str) else ("binary", text))
         return True
 
     def _note(self, kind: str, text: str) -> None:

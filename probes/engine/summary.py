@@ -29,6 +29,7 @@ def line_of(outcome: Outcome) -> dict[str, Any]:
         "claimed_ms": _ms(outcome.claimed_us),
         "race_window_ms": _ms(outcome.race_window_us),
         "events": event_counts(outcome),
+        "client_gone": len(outcome.events.client_gone),
         "close_code": outcome.close_code,
         "closed_by": outcome.closed_by,
         "http_status": outcome.http_status,

@@ -52,6 +52,7 @@ class Wire:
         self._drained = time.monotonic_ns()
         self._finished: asyncio.Future[None] = self._loop.create_future()
         self._wake: asyncio.TimerHandle | None = None
+        self._wake_at: int | None = None
         self._on_released: Callable[[Wire], None] | None = None
         self._discarded = 0
         self._linger_timer: asyncio.TimerHandle | None = None
@@ -149,14 +150,24 @@ class Wire:
         else:
             self._decrypt(self._tls, data, at, seen, floor)
         self._flush()
-        if self._session.wake_at is not None and self._wake is None:
-            self._wake = self._loop.call_at(self._session.wake_at / 1e9, self._guarded, self._tick)
+        self._arm()
         return True
 
+    def _arm(self) -> None:
+        """Keep the timer where the session wants to be woken."""
+        at = self._session.wake_at
+        if at == self._wake_at:
+            return
+        if self._wake is not None:
+            self._wake.cancel()
+        self._wake_at = at
+        self._wake = None if at is None else self._loop.call_at(at / 1e9, self._guarded, self._tick)
+
     def _tick(self) -> None:
-        self._wake = None
-        self._session.tick(time.monotonic_ns())
+        # The loop's clock is coarser than ours: it may call a little early.
+        self._session.tick(max(time.monotonic_ns(), self._wake_at or 0))
         self._flush()
+        self._arm()
 
     def _deadline_passed(self) -> None:
         """Take what the kernel received in time but the loop has not read yet, then end."""

@@ -15,9 +15,9 @@ from websockets.http11 import Request, Response
 from websockets.protocol import Event
 from websockets.typing import BytesLike
 
-from probes.engine import classification
+from probes.engine import classification, request
 from probes.engine.classification import Finding, Phase
-from probes.engine.script import TargetSpec
+from probes.engine.script import Script, TargetSpec
 
 USER_AGENT = "Readywire-Probe/1"
 
@@ -63,13 +63,14 @@ class Upgrade:
 
     def request(self) -> str:
         """Queue the request in the protocol; returns its text for the transcript."""
-        request = _Prepared(self._text(), self._protocol.key)
-        self._protocol.send_request(request)
-        return request.text.rstrip()
+        prepared = _Prepared(self._text(), self._protocol.key)
+        self._protocol.send_request(prepared)
+        return prepared.text.rstrip()
 
     def _text(self) -> str:
-        headers = {**self._spec.script.headers, **self._spec.headers}
-        known = (self._spec.url, self._spec.token, self._spec.script.subprotocols, *headers.items())
+        spec = self._spec
+        headers = request.headers_of(spec)
+        known = (spec.url, spec.token, spec.script.subprotocols, _shape(spec.script), *headers.items())
         text = _TEXTS.get(known)
         if text is None:
             if len(_TEXTS) >= _MAX_TEXTS:
@@ -120,6 +121,11 @@ class Upgrade:
         return Answer((), shown, _SWITCHING, len(answer) - body_at, tuple(events[1:]), headers)
 
 
+def _shape(script: Script) -> Hashable:
+    """What else of a script its request depends on."""
+    return script.auth, script.auth_name, script.compression, tuple(script.query.items())
+
+
 class _Prepared(Request):
     """A request whose text is known but for its key: building one header by header costs more than its parsing."""
 
@@ -132,13 +138,13 @@ class _Prepared(Request):
 
 
 def _request_text(protocol: ClientProtocol, headers: Mapping[str, str]) -> str:
-    request = protocol.connect()
-    request.headers["User-Agent"] = USER_AGENT
+    ours = protocol.connect()
+    ours.headers["User-Agent"] = USER_AGENT
     for name, value in headers.items():
-        if name in request.headers:
-            del request.headers[name]
-        request.headers[name] = value
-    return request.serialize().decode("latin-1").replace(protocol.key, _KEY)
+        if name in ours.headers:
+            del ours.headers[name]
+        ours.headers[name] = value
+    return ours.serialize().decode("latin-1").replace(protocol.key, _KEY)
 
 
 def readable(data: BytesLike) -> str:

@@ -1,7 +1,8 @@
 """A finished session as an Outcome: which clock holds, which figures are spoiled, what the transcript hides."""
 
 from probes.engine import classification
-from probes.engine.outcome import Events, Frame, Outcome
+from probes.engine.classification import Finding
+from probes.engine.outcome import EventDefect, Events, Frame, Outcome
 from probes.engine.script import endpoint
 from probes.engine.session import Session
 from probes.engine.transcript import Redactor, secrets_of
@@ -28,7 +29,8 @@ def outcome_of(
     `success_frames`: whether a success carries its transcript; a failure always does.
     """
     events = _events(session, kernel=kernel)
-    findings = [*session.findings, *classification.event_findings(events.defects, session.gave_up)]
+    findings = [*session.findings, *_early(session)]
+    findings += classification.event_findings(events.defects, " ".join(filter(None, (session.gave_up, _left(events)))))
     if session.timed_out and lag_us * 2 > session.spec.deadline_s * 1e6:
         findings.append(classification.prober_stalled(lag_us, session.phase))
     verdict = classification.verdict(findings)
@@ -66,12 +68,30 @@ def _events(session: Session, *, kernel: bool) -> Events:
     if trigger is None:
         return Events(expected=delivery.expected)
     arrivals = delivery.arrivals.items()
+    # A run that never began has no defects: that it did not begin is the finding.
+    defects = delivery.defects(late_after=session.late_after) if "ready" in session.marks else {}
+    absent = delivery.undelivered() if not delivery.ended else ()
     return Events(
         expected=delivery.expected,
         marks={name: ((each.at if kernel else each.seen) - trigger) // 1000 for name, each in arrivals},
-        # A run that never began has no defects: that it did not begin is the finding.
-        defects=delivery.defects(late_after=session.late_after) if "ready" in session.marks else {},
+        defects=defects,
+        client_gone=tuple(name for name in absent if defects.get(name) is EventDefect.NEVER_EMITTED),
     )
+
+
+def _early(session: Session) -> list[Finding]:
+    """What became of a message that left with the 101."""
+    if not session.spec.script.early_send:
+        return []
+    if session.early_lost:
+        sent, upgraded, control = (session.marks[name] for name in ("trigger_sent", "upgraded", "control_sent"))
+        return [classification.early_lost((sent - upgraded) // 1000, (control - sent) // 1_000_000)]
+    return [classification.answered_again(session.answers)] if session.answers > 1 else []
+
+
+def _left(events: Events) -> str:
+    """Says of absent events that the connection, not the run, had ended."""
+    return "The connection ended before the run did." if events.client_gone else ""
 
 
 def _frames(session: Session, redact: Redactor, *, kernel: bool) -> tuple[Frame, ...]:
@@ -88,5 +108,6 @@ def _redactor(session: Session) -> Redactor:
     spec = session.spec
     secrets = secrets_of(spec.token, spec.headers, all_headers=True) | secrets_of("", spec.script.headers)
     secrets |= spec.connection.secrets()
+    secrets |= set(spec.script.cookies.values()) | secrets_of("", spec.script.query)
     user_info = endpoint(spec.url).user_info
     return Redactor(secrets | {user_info[1]} if user_info else secrets)

@@ -2,16 +2,23 @@
 
 import dataclasses
 import re
+from dataclasses import fields
+from typing import get_args
 
 import pytest
 
 from connections.gate.strategies import STRATEGIES
 from dashboard.env import BASE_DIR, SETTINGS, Setting, SettingError, read
 from probes.engine.outcome import FailureKind
+from probes.engine.presets import PRESETS
+from probes.engine.script import Script
+from probes.engine.steps import StepKind
+from probes.engine.wires import WIRES
 
 SETTINGS_PAGE = (BASE_DIR / "docs" / "settings.md").read_text()
 STRATEGIES_PAGE = (BASE_DIR / "docs" / "strategies.md").read_text()
 FAILURES_PAGE = (BASE_DIR / "docs" / "failures.md").read_text()
+SCRIPTS_PAGE = (BASE_DIR / "docs" / "scripts.md").read_text()
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
@@ -49,3 +56,14 @@ def test_the_readme_is_short_and_shows_the_two_commands() -> None:
     assert len(readme.splitlines()) < 120
     assert "make serve" in readme
     assert "make test" in readme
+
+
+def test_every_field_of_a_script_is_documented() -> None:
+    documented = re.findall(r"^\| `([a-z_]+)` \|", SCRIPTS_PAGE.partition("## Steps")[0], re.MULTILINE)
+    assert set(documented) == {each.name for each in fields(Script)} | {"preset"}
+
+
+def test_every_step_preset_and_wire_is_documented() -> None:
+    for name in (*get_args(StepKind), *PRESETS):
+        assert re.search(rf"^\| `{re.escape(name)}[`:]", SCRIPTS_PAGE, re.MULTILINE), name
+    assert all(f"`{name}`" in SCRIPTS_PAGE for name in WIRES)

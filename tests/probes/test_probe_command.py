@@ -125,3 +125,41 @@ def test_an_unreachable_server_is_a_failure_not_a_usage_error() -> None:
     assert status == 1
     assert "connect_refused" in text
     assert "p95 never" in text
+
+
+def test_the_early_variant_loses_its_message_where_nobody_listens_yet() -> None:
+    """--early-send on a service that loses what comes first."""
+    heard: list[str] = []
+
+    def deaf_once(run_id: str) -> list[dict[str, Any]]:
+        heard.append(run_id)
+        return run_of(run_id) if len(heard) > 1 else []
+
+    with serving(ChatServer(answer=deaf_once)) as server:
+        status, text = probe(server.url, "--early-send", "--timeout", 1)
+    assert status == 1
+    assert "accept_race" in text
+    assert "the early one was lost" in text
+
+
+def test_a_preset_is_chosen_by_its_name() -> None:
+    """--preset, with the script of the protocol."""
+    with serving(ChatServer()) as server:
+        status, text = probe(server.url, "--preset", "readywire", "--json")
+    assert status == 0
+    assert json.loads(text.splitlines()[0])["events"]["delivered"] == 5
+
+
+def test_a_preset_and_a_script_exclude_each_other(tmp_path: Path) -> None:
+    """The cure names the field."""
+    path = tmp_path / "script.yaml"
+    path.write_text("claimed: upgrade\n")
+    with pytest.raises(CommandError, match="preset: NAME") as caught:
+        probe("ws://127.0.0.1:1/", "--preset", "echo", "--script", path)
+    assert caught.value.returncode == 2
+
+
+def test_the_early_variant_of_a_protocol_whose_client_speaks_first_is_refused() -> None:
+    """Its first message leaves with the 101 as it is."""
+    with pytest.raises(CommandError, match="before the claim"):
+        probe("ws://127.0.0.1:1/", "--preset", "mqtt", "--early-send")

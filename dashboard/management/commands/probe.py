@@ -19,6 +19,7 @@ from probes.credentials import CredentialsError
 from probes.engine.client import Prober
 from probes.engine.guardrails import Limits, Policy
 from probes.engine.outcome import Outcome
+from probes.engine.presets import PRESETS
 from probes.engine.script import Script, ScriptError, TargetSpec, endpoint
 from probes.engine.summary import NEVER, PERCENTILES, Summary, event_counts, line_of
 from probes.histogram import bounds
@@ -37,11 +38,21 @@ class Command(BaseCommand):
         parser.add_argument("--count", type=_between(1, 1_000_000), default=1, help="Probes in all (1).")
         parser.add_argument("--concurrency", type=_between(1, 10_000), default=1, help="Probes at once (1).")
         parser.add_argument("--script", type=Path, metavar="FILE", help="YAML script instead of the target's own.")
+        parser.add_argument("--preset", choices=sorted(PRESETS), metavar="NAME", help=f"{', '.join(PRESETS)}.")
+        parser.add_argument(
+            "--early-send", action="store_true", help="The first message leaves when the 101 arrives: shows the race."
+        )
         parser.add_argument("--timeout", type=_seconds, metavar="S", help="Deadline of each probe in seconds (5).")
         parser.add_argument("--json", action="store_true", dest="as_json", help="JSON lines, the last a summary.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         spec = _specification(options["target"], options["script"], options["timeout"])
+        if options["preset"]:
+            if options["script"]:
+                raise _unusable("--preset and --script exclude each other. Write `preset: NAME` in the script")
+            spec = replace(spec, script=Script.from_json({"preset": options["preset"]}))
+        if options["early_send"]:
+            spec = replace(spec, script=_early(spec.script))
         summary = Summary()
         report = self._report_json if options["as_json"] else self._report_line
         if not options["as_json"]:
@@ -88,6 +99,14 @@ def _specification(target: str, script: Path | None, timeout_s: float | None) ->
     except (OSError, UnicodeDecodeError) as error:
         raise _unusable(f"--script {script}: cannot be read ({error}). Give a YAML file") from error
     return replace(spec, deadline_s=timeout_s) if timeout_s is not None else spec
+
+
+def _early(script: Script) -> Script:
+    """The early-send variant of a script."""
+    try:
+        return Script.from_json({**script.to_json(), "early_send": True})
+    except ScriptError as error:
+        raise _unusable(f"--early-send: {error.fault}. {error.cure}") from error
 
 
 def _stored(target: str) -> TargetSpec | None:
