@@ -36,10 +36,12 @@ def insert(
     written: set[tuple[Any, ...]] = set()
     statement = _statement(model, identity, columns, conflict, only_where)
     placeholder = f"({', '.join(['%s'] * (len(identity) + len(columns)))})"
+    adapted = _Adapted()
     with connection.cursor() as cursor:
         for chunk in _chunks(rows, _MOST_PARAMETERS // (len(identity) + len(columns))):
             sql = statement.format(values=", ".join([placeholder] * len(chunk)))
-            cursor.execute(sql, [_adapted(value) for row in chunk for value in row])
+            values = (value for row in chunk for value in row)
+            cursor.execute(sql, [adapted[value] if type(value) is datetime else value for value in values])
             written.update(tuple(_read(value) for value in row) for row in cursor.fetchall())
     return written
 
@@ -63,8 +65,12 @@ def _chunks(rows: Sequence[Sequence[Any]], size: int) -> Iterator[Sequence[Seque
         yield rows[first : first + size]
 
 
-def _adapted(value: Any) -> Any:
-    return connection.ops.adapt_datetimefield_value(value) if type(value) is datetime else value
+class _Adapted(dict[datetime, Any]):
+    """Instants as the database wants them; many rows share one."""
+
+    def __missing__(self, value: datetime) -> Any:
+        found = self[value] = connection.ops.adapt_datetimefield_value(value)
+        return found
 
 
 def _read(value: Any) -> Any:

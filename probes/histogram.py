@@ -31,10 +31,12 @@ class Histogram:
     `add` and `remove` change the histogram; `merge` returns a new one. Durations below zero count as zero.
     """
 
-    __slots__ = ("_counts", "beyond")
+    __slots__ = ("_counts", "_texts", "beyond")
 
     def __init__(self) -> None:
         self._counts: dict[int, int] = {}
+        self._texts: dict[int, str] | None = None
+        """The JSON of each bucket, kept from the first `to_text` on: one that is written often changes little."""
         self.beyond = 0
         """How many never happened before their deadline."""
 
@@ -56,7 +58,9 @@ class Histogram:
     def add(self, us: int) -> None:
         """Count one duration of `us` microseconds."""
         bucket = _bucket(us)
-        self._counts[bucket] = self._counts.get(bucket, 0) + 1
+        n = self._counts[bucket] = self._counts.get(bucket, 0) + 1
+        if self._texts is not None:
+            self._texts[bucket] = f'"{bucket}":{n}'
 
     def add_beyond(self) -> None:
         """Count one that never happened before its deadline."""
@@ -68,6 +72,7 @@ class Histogram:
         left = self._counts.get(bucket, 0) - 1
         if left < 0:
             raise ValueError(f"no duration of {us} µs was counted")
+        self._texts = None
         if left:
             self._counts[bucket] = left
         else:
@@ -117,6 +122,12 @@ class Histogram:
     def to_json(self) -> dict[str, Any]:
         """JSON-ready: {"b": {bucket: n}, "beyond": n}; `from_json` reverses it exactly."""
         return {"b": {str(bucket): n for bucket, n in self._counts.items()}, "beyond": self.beyond}
+
+    def to_text(self) -> str:
+        """The JSON text of `to_json`, compact."""
+        if self._texts is None:
+            self._texts = {bucket: f'"{bucket}":{n}' for bucket, n in self._counts.items()}
+        return f'{{"b":{{{",".join(self._texts.values())}}},"beyond":{self.beyond}}}'
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Histogram":

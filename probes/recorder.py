@@ -23,6 +23,7 @@ from django.utils import timezone
 from redis.exceptions import RedisError, ResponseError
 
 from probes import partitions
+from probes.memory import Memory
 from probes.pausing import resume_expired
 from probes.recording import record
 from probes.results_stream import BAD, BAD_LENGTH, GROUP, RECORDER, STREAM, WORKERS, Entry, EntryError, decode
@@ -55,6 +56,7 @@ class Recorder:
         self._claiming = True
         self._backlog_from: datetime | None = None
         self._grouped = False
+        self._memory = Memory()
         self._next_duties = 0.0
         self._next_partitions = 0.0
 
@@ -147,7 +149,7 @@ class Recorder:
         if not deliveries:
             return
         try:
-            refused = record((entry for _, entry in deliveries), now=timezone.now())
+            refused = record((entry for _, entry in deliveries), now=timezone.now(), memory=self._memory)
         except (DataError, IntegrityError, UnicodeError, ValueError) as error:
             if len(deliveries) == 1:
                 self._set_aside(deliveries[0][0], f"{type(error).__name__}: {error}")
@@ -174,7 +176,7 @@ class Recorder:
                 self._next_partitions = time.monotonic() + PARTITIONS_SECONDS
             resume_expired(now)
             # What waits in the stream is not missed: sweep only up to where it was read.
-            if sweep(min(now, self._backlog_from or now)):
+            if sweep(min(now, self._backlog_from or now), self._memory):
                 self._next_duties = 0.0
         except Error as error:
             logger.warning("missed slots wait for the database: %s", error)

@@ -8,7 +8,8 @@ from django.db import transaction
 
 from probes import rollups, rows, statuses
 from probes.engine.outcome import FailureKind
-from probes.models import Location, Target, TargetStatus
+from probes.memory import Known, Memory
+from probes.models import Location, Target
 from probes.results_stream import Entry, Identity
 from probes.signals import recorded
 
@@ -16,13 +17,15 @@ LATEST_SLOT_AHEAD = timedelta(minutes=1)
 """A worker's clock may be ahead of ours by so much; beyond it, an outcome is of no slot that exists."""
 
 
-def record(entries: Iterable[Entry], *, now: datetime) -> dict[Identity, str]:
+def record(entries: Iterable[Entry], *, now: datetime, memory: Memory | None = None) -> dict[Identity, str]:
     """Store outcomes, each slot once, and all that is derived from them. Sends `signals.recorded` on commit.
 
     A slot that has a row keeps it, except that a late outcome takes the place of `missed`. Only what was really stored
     or replaced counts in the rollups, so the same outcomes may be given again at any time. Returns the reasons of those
-    that no later try can store, by identity. Raises DatabaseError, with nothing changed.
+    that no later try can store, by identity. Raises DatabaseError, with nothing changed. `memory`: what the caller's
+    earlier calls left, so that little has to be read again.
     """
+    memory = memory or Memory()
     unique: dict[Identity, Entry] = {}
     for entry in entries:
         unique.setdefault(entry.identity, entry)
@@ -32,13 +35,15 @@ def record(entries: Iterable[Entry], *, now: datetime) -> dict[Identity, str]:
         watched = _watched(held)
         locations = set(Location.objects.values_list("key", flat=True))
         reasons = {identity: _refuse(entry, watched, locations, now) for identity, entry in unique.items()}
-        _store([entry for identity, entry in unique.items() if not reasons[identity]], held, watched, now)
+        known = memory.take({target_id: row.sequence for target_id, row in held.items()})
+        _store([entry for identity, entry in unique.items() if not reasons[identity]], known, watched, now)
+        transaction.on_commit(lambda: memory.keep(known.values()))
     return {identity: reason for identity, reason in reasons.items() if reason}
 
 
 def _store(
     entries: Sequence[Entry],
-    held: dict[int, TargetStatus],
+    known: dict[int, Known],
     watched: dict[int, statuses.Watched],
     now: datetime,
 ) -> None:
@@ -50,9 +55,9 @@ def _store(
     written = inserted + replaced
     if not written:
         return
-    rollups.apply(rollups.tally(inserted, replaced))
+    rollups.count(inserted, replaced, known)
     rows.keep_transcripts(written)
-    statuses.update(held, watched, written, now)
+    statuses.update(known, watched, written, now)
     target_ids = frozenset(entry.target_id for entry in written)
     transaction.on_commit(lambda: recorded.send(sender=record, target_ids=target_ids))
 

@@ -56,7 +56,12 @@ def encode(entry: Entry, *, frames: bool = True) -> str:
 
 def wants_transcript(identity: Identity, outcome: Outcome) -> bool:
     """Every failure, and TRANSCRIPT_SUCCESS_SHARE of the successes: chosen by identity, so every process agrees."""
-    return not outcome.ok or _share(identity) < settings.TRANSCRIPT_SUCCESS_SHARE
+    return not outcome.ok or wants_success(identity)
+
+
+def wants_success(identity: Identity) -> bool:
+    """Whether the transcript of this slot is kept even if its probe succeeds: known before the probe begins."""
+    return _share(identity) < settings.TRANSCRIPT_SUCCESS_SHARE
 
 
 def _share(identity: Identity) -> float:

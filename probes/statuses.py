@@ -1,6 +1,5 @@
 """One row per target for the overview: its last sixty slots, what it is, and a Flip for every change."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,11 +9,10 @@ from typing import Any
 from probes.bulk import Conflict, insert
 from probes.engine.outcome import Outcome
 from probes.health import Verdict, judge
+from probes.memory import Known
 from probes.models import Flip, Target, TargetStatus
 from probes.results_stream import Entry
 
-SLOTS = 60
-_WORST_FIRST = "dgmu"
 _COLUMNS = ("state", "since", "why", "ribbon", "recent", "last_slot", "last_result_at", "sequence")
 
 
@@ -27,39 +25,49 @@ class Watched:
     active_since: datetime
 
 
-def lock(target_ids: Iterable[int]) -> dict[int, TargetStatus]:
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A locked status row: what tells whether anything changed since it was last seen."""
+
+    state: str
+    sequence: int
+
+
+def lock(target_ids: Iterable[int]) -> dict[int, Held]:
     """The status rows of those targets that exist, made where there is none, held until the transaction ends.
 
     Every writer of results takes them first and in the same order: two recorders never change one target at once.
     """
     wanted = sorted(target_ids)
-    rows = TargetStatus.objects.select_for_update().filter(pk__in=wanted).order_by("pk")
-    statuses = {status.pk: status for status in rows}
-    absent = [target_id for target_id in wanted if target_id not in statuses]
-    if absent:
-        absent = list(Target.objects.filter(pk__in=absent).values_list("pk", flat=True))
+    held = _lock(wanted)
+    if len(held) < len(wanted):
+        absent = Target.objects.filter(pk__in=[pk for pk in wanted if pk not in held]).values_list("pk", flat=True)
         TargetStatus.objects.bulk_create([TargetStatus(target_id=pk) for pk in absent], ignore_conflicts=True)
-        statuses = {status.pk: status for status in rows.all()}
-    return statuses
+        held = _lock(wanted)
+    return held
 
 
-def update(
-    statuses: Mapping[int, TargetStatus], watched: Mapping[int, Watched], entries: Iterable[Entry], now: datetime
-) -> None:
+def _lock(target_ids: Sequence[int]) -> dict[int, Held]:
+    rows = TargetStatus.objects.select_for_update().filter(pk__in=target_ids).order_by("pk")
+    return {pk: Held(state, sequence) for pk, state, sequence in rows.values_list("pk", "state", "sequence")}
+
+
+def update(known: Mapping[int, Known], watched: Mapping[int, Watched], entries: Iterable[Entry], now: datetime) -> None:
     """Add newly stored slots to their targets' rows, judge again, and write a Flip where the state changed."""
     fresh: dict[int, list[Entry]] = defaultdict(list)
     for entry in entries:
         fresh[entry.target_id].append(entry)
     rows, flips = [], []
     for target_id, found in fresh.items():
-        status = statuses[target_id]
-        _extend(status, found, watched[target_id].objective_us, now)
+        status = known[target_id]
+        ribbon = _extend(status, found, watched[target_id].objective_us, now)
         verdict = _judge(status, watched[target_id])
         if verdict.state != status.state:
             flips.append(Flip(target_id=target_id, before=status.state, after=verdict.state, at=now, why=verdict.why))
             status.state, status.since = verdict.state, now
         status.why = verdict.why[:300]
-        rows.append(_values(status))
+        status.sequence += 1
+        rows.append(_values(status, ribbon))
     # `lock` holds these rows: nobody changed their state since it was read.
     insert(TargetStatus, ("target_id",), _COLUMNS, rows, Conflict.REPLACE)
     Flip.objects.bulk_create(flips)
@@ -88,38 +96,34 @@ def _letter(outcome: Outcome, objective_us: int) -> str:
     return "g" if (outcome.race_window_us or 0) > objective_us else "u"
 
 
-def _extend(status: TargetStatus, entries: Sequence[Entry], objective_us: int, now: datetime) -> None:
-    rows = {(row["slot"], row["loc"]): row for row in status.recent}
+def _extend(status: Known, entries: Sequence[Entry], objective_us: int, now: datetime) -> str:
+    """Take the slots in; returns the ribbon."""
     for entry in entries:
         row = recent_row(entry, objective_us)
-        rows[row["slot"], row["loc"]] = row
+        status.recent.add(row)
         status.last_slot = max(entry.slot, status.last_slot or entry.slot)
         if row["letter"] != "m":
             status.last_result_at = now
-    letters: dict[str, str] = {}
-    ordered = sorted(rows.items())
-    for (slot, _), row in ordered:
-        letters[slot] = min(letters.get(slot, "u"), row["letter"], key=_WORST_FIRST.index)
-    kept = list(letters)[-SLOTS:]
-    status.recent = [row for (slot, _), row in ordered if slot >= kept[0]]
-    status.ribbon = "".join(letters[slot] for slot in kept)
+    return status.recent.ribbon()
 
 
-def _judge(status: TargetStatus, watched: Watched) -> Verdict:
+def _judge(status: Known, watched: Watched) -> Verdict:
     since = watched.active_since.isoformat(timespec="microseconds")
-    rows = [row for row in status.recent if row["slot"] > since]
+    rows = status.recent.rows
+    if rows[0]["slot"] <= since:
+        rows = [row for row in rows if row["slot"] > since]
     return judge(rows, before=status.state, objective_us=watched.objective_us, paused_by=watched.paused_by)
 
 
-def _values(status: TargetStatus) -> tuple[Any, ...]:
+def _values(status: Known, ribbon: str) -> tuple[Any, ...]:
     return (
-        status.pk,
+        status.target_id,
         status.state,
         status.since,
         status.why,
-        status.ribbon,
-        json.dumps(status.recent),
+        ribbon,
+        status.recent.text(),
         status.last_slot,
         status.last_result_at,
-        status.sequence + 1,
+        status.sequence,
     )

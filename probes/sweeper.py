@@ -10,6 +10,7 @@ from django.db import transaction
 
 from probes.engine.outcome import FailureKind, Outcome
 from probes.expectation import Expected, expected_targets
+from probes.memory import Memory
 from probes.models import Result
 from probes.recording import record
 from probes.results_stream import Entry
@@ -25,8 +26,8 @@ _MISSED = Outcome(
 )
 
 
-def sweep(now: datetime) -> bool:
-    """Take one step towards `now`; returns whether more remain.
+def sweep(now: datetime, memory: Memory | None = None) -> bool:
+    """Take one step towards `now`; returns whether more remain. `memory`: see `recording.record`.
 
     A slot is missed when its deadline and MISSED_GRACE_SECONDS have passed without a row. After an outage, only the
     last MISSED_CATCH_UP_MINUTES are written; what is older stays blank.
@@ -40,7 +41,7 @@ def sweep(now: datetime) -> bool:
             return False
         if start > before:
             logger.warning("no recorder ran from %s on: slots until %s stay blank", before, start)
-        record(_unanswered(targets, start, until), now=now)
+        record(_unanswered(targets, start, until), now=now, memory=memory)
     return until < now
 
 

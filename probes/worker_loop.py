@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from redis.asyncio import Redis
+from redis import Redis
 from redis.exceptions import RedisError
 
 from probes.credentials import CredentialsError
 from probes.engine.outcome import FailureKind, Outcome
 from probes.engine.script import TargetSpec
 from probes.publisher import Publisher
-from probes.results_stream import WORKERS, Entry, encode, wants_transcript
+from probes.results_stream import WORKERS, Entry, encode, wants_success
 from probes.schedule import EPOCH
 from probes.specification import read_message
 
@@ -35,8 +35,8 @@ FLUSH_SECONDS = 2.0
 """At the end: how long the last outcomes may take to be published."""
 _REMEMBER_SECONDS = 60.0
 
-Runner = Callable[[TargetSpec, float], Awaitable[Outcome]]
-"""Runs one probe: (specification, intended start in seconds of `time.monotonic()`)."""
+Runner = Callable[[TargetSpec, float, bool], Awaitable[Outcome]]
+"""Runs one probe: (specification, intended start in seconds of `time.monotonic()`, whether a success keeps frames)."""
 
 Prober = Callable[[], AbstractAsyncContextManager[Runner]]
 """Opens, inside the loop, what runs its probes."""
@@ -70,14 +70,16 @@ class ProbeLoop:
         self.location = location
         self.name = f"{location}@{socket.gethostname()}:{os.getpid()}"
         self.counts = Counts()
-        self._redis_url = redis_url
         self._capacity = capacity
         self._prober = prober
         self._specs: dict[int, tuple[Mapping[str, Any], TargetSpec | str]] = {}
         self._seen: dict[tuple[int, int], float] = {}
         self._timers: dict[tuple[int, int], asyncio.TimerHandle] = {}
         self._probes: set[asyncio.Task[None]] = set()
+        self._client = Redis.from_url(redis_url, decode_responses=True, socket_timeout=5, socket_connect_timeout=2)
+        self._publisher = Publisher(self._client, buffer=capacity.buffer, stream_length=capacity.stream_length)
         self._loop = asyncio.new_event_loop()
+        self._runner: asyncio.Future[Runner] = self._loop.create_future()
         self._stopping = asyncio.Event()
         self._drain_seconds = 0.0
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._main(),), name="probes")
@@ -104,19 +106,15 @@ class ProbeLoop:
             self._thread.join(seconds + 2 * FLUSH_SECONDS)
 
     async def _main(self) -> None:
-        self._client: Redis = Redis.from_url(
-            self._redis_url, decode_responses=True, socket_timeout=5, socket_connect_timeout=2
-        )
-        capacity = self._capacity
-        self._publisher = Publisher(self._client, buffer=capacity.buffer, stream_length=capacity.stream_length)
-        duties = [asyncio.create_task(self._publisher.run()), asyncio.create_task(self._beat())]
-        async with self._prober() as self._run:
+        self._publisher.start()
+        beat = asyncio.create_task(self._beat())
+        async with self._prober() as run:
+            self._runner.set_result(run)
             await self._stopping.wait()
             await self._drain()
-        for duty in duties:
-            duty.cancel()
-        await asyncio.gather(*duties, return_exceptions=True)
-        await self._finish()
+        beat.cancel()
+        await asyncio.gather(beat, return_exceptions=True)
+        await asyncio.to_thread(self._finish)
 
     def _take(self, batch: Mapping[str, Any]) -> None:
         if self._stopping.is_set():
@@ -145,17 +143,19 @@ class ProbeLoop:
 
     async def _probe(self, key: tuple[int, int], intended: float, message: Mapping[str, Any]) -> None:
         target_id, slot_us = key
+        slot = EPOCH + timedelta(microseconds=slot_us)
         spec = self._spec(target_id, message)
         if isinstance(spec, str):
             outcome = Outcome(kind=FailureKind.PROBE_ERROR, detail=spec)
         else:
-            outcome = await self._outcome(spec, intended)
-        entry = Entry(target_id, self.location, EPOCH + timedelta(microseconds=slot_us), outcome)
-        self._publisher.add(encode(entry, frames=wants_transcript(entry.identity, outcome)))
+            frames = wants_success((target_id, self.location, slot))
+            outcome = await self._outcome(spec, intended, frames)
+        self._publisher.add(encode(Entry(target_id, self.location, slot, outcome)))
 
-    async def _outcome(self, spec: TargetSpec, intended: float) -> Outcome:
+    async def _outcome(self, spec: TargetSpec, intended: float, success_frames: bool) -> Outcome:
+        run = await self._runner
         try:
-            return await self._run(spec, intended)
+            return await run(spec, intended, success_frames)
         except Exception as error:
             logger.exception("the probe of %s broke", spec.slug)
             return Outcome(kind=FailureKind.PROBE_ERROR, detail=f"Our probe broke: {type(error).__name__}: {error}")
@@ -181,15 +181,20 @@ class ProbeLoop:
             forget = time.time() - _REMEMBER_SECONDS
             self._seen = {key: taken for key, taken in self._seen.items() if taken > forget}
             try:
-                await self._client.hset(WORKERS, self.name, json.dumps(await self._state()))
+                # Not in the loop: how a busy one fares is told in time all the same.
+                await asyncio.to_thread(self._tell)
             except (RedisError, OSError) as error:
                 logger.warning("no heartbeat: %s", error)
             else:
                 self.counts.lag_us = 0
 
-    async def _state(self) -> dict[str, Any]:
+    def _tell(self) -> None:
+        self._client.hset(WORKERS, self.name, json.dumps(self._state()))
+
+    def _state(self) -> dict[str, Any]:
         before = time.time()
-        seconds, microseconds = await self._client.time()
+        told: Any = self._client.time()
+        seconds, microseconds = told
         middle = (before + time.time()) / 2
         return {
             "location": self.location,
@@ -211,11 +216,10 @@ class ProbeLoop:
         for probe in list(self._probes):
             probe.cancel()
 
-    async def _finish(self) -> None:
+    def _finish(self) -> None:
+        self._publisher.stop(FLUSH_SECONDS)
         try:
-            async with asyncio.timeout(FLUSH_SECONDS):
-                await self._publisher.flush()
-                await self._client.hdel(WORKERS, self.name)
-                await self._client.aclose()
+            self._client.hdel(WORKERS, self.name)
+            self._client.close()
         except (RedisError, OSError) as error:
-            logger.warning("%d outcomes could not be published at the end: %s", self._publisher.waiting, error)
+            logger.warning("the heartbeat could not be taken back: %s", error)

@@ -27,8 +27,8 @@ CAPACITY = Capacity(in_flight=500, buffer=1000, stream_length=10_000)
 async def real_prober() -> AsyncIterator[Runner]:
     async with Prober(policy=Policy(allow_private=True)) as prober:
 
-        async def run(spec: TargetSpec, intended: float) -> Outcome:
-            return await prober.probe(spec, intended=intended)
+        async def run(spec: TargetSpec, intended: float, success_frames: bool) -> Outcome:
+            return await prober.probe(spec, intended=intended, success_frames=success_frames)
 
         yield run
 
@@ -158,7 +158,7 @@ def test_outcomes_are_kept_while_redis_is_away_and_the_oldest_go_first(
 
     @asynccontextmanager
     async def instant() -> AsyncIterator[Runner]:
-        async def run(spec: TargetSpec, intended: float) -> Outcome:
+        async def run(spec: TargetSpec, intended: float, success_frames: bool) -> Outcome:
             return Outcome()
 
         yield run
@@ -202,7 +202,7 @@ def test_a_stopping_worker_does_not_wait_longer_than_told(loops: Loops, redis_cl
 def test_a_probe_that_breaks_is_our_error_and_stops_nobody(loops: Loops, redis_client: "redis.Redis") -> None:
     @asynccontextmanager
     async def broken() -> AsyncIterator[Runner]:
-        async def run(spec: TargetSpec, intended: float) -> Outcome:
+        async def run(spec: TargetSpec, intended: float, success_frames: bool) -> Outcome:
             if spec.target_id == 1:
                 raise RuntimeError("a bug of ours")
             return Outcome()
