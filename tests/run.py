@@ -7,7 +7,6 @@ import sys
 from tests.support import machine
 from tests.support.postgresql import postgresql
 
-ON_SQLITE = "not postgresql"
 ON_POSTGRESQL = "not browser and not end_to_end"
 BOTH_CORES = ("-n", "2", "--dist", "loadfile")
 
@@ -18,8 +17,7 @@ def main() -> int:
         sys.stderr.write(f"\nMISSING ON THIS MACHINE: apt-get install {' '.join(still_missing)}\n\n")
         if os.environ.get("CI") == "true":
             return 1
-    left_out = f"{ON_SQLITE} and not browser" if "chromium" in still_missing else ON_SQLITE
-    code = _pytest({}, "-m", left_out)
+    code = _pytest({}, "-m", "not browser" if "chromium" in still_missing else "")
     if "postgresql" in still_missing:
         return code
     with postgresql() as url:

@@ -15,6 +15,7 @@ from probes.engine.dialling import Dialler, server_name
 from probes.engine.guardrails import Limits, Policy
 from probes.engine.names import Resolver
 from probes.engine.outcome import FailureKind, Outcome
+from probes.engine.reader import Reader
 from probes.engine.script import ScriptError, TargetSpec, endpoint
 from probes.engine.session import Session
 from probes.engine.tls import tls_context
@@ -54,6 +55,7 @@ class Prober:
         self._resolver = resolver or Resolver()
         self._dialler = Dialler(self._resolver, self.policy, self.limits.header_bytes)
         self._sentinel = Sentinel(asyncio.get_running_loop())
+        self._reader = Reader(asyncio.get_running_loop(), self._sentinel)
         self._lingering: set[Wire] = set()
         self._stamping: socket.socket | None = None
 
@@ -72,6 +74,7 @@ class Prober:
         for wire in list(self._lingering):
             wire.drop()
         self._sentinel.stop()
+        self._reader.stop()
         await self._resolver.close()
         if self._stamping is not None:
             self._stamping.close()
@@ -137,6 +140,7 @@ class Prober:
     def _begin(self) -> None:
         if self.in_flight == 0:
             self._sentinel.start()
+            self._reader.start()
         self.in_flight += 1
 
     def _end(self) -> None:
@@ -160,7 +164,7 @@ class Prober:
         kernel = opened is not None and clock.trustworthy()
         now = time.monotonic_ns()
         lag_us = self._sentinel.worst_ns(started, now) // 1000
-        return outcome_of(
+        outcome = outcome_of(
             session,
             kernel=kernel,
             start_delay_us=delay_us,
@@ -168,13 +172,15 @@ class Prober:
             lag_us=lag_us,
             success_frames=success_frames,
         )
+        session.release()
+        return outcome
 
     async def _converse(
         self, sock: socket.socket, session: Session, clock: KernelClock, context: ssl.SSLContext | None
     ) -> None:
         released = False
         try:
-            wire = Wire(sock, session, clock=clock, sentinel=self._sentinel, deadline=session.deadline / 1e9)
+            wire = Wire(sock, session, clock=clock, reader=self._reader, deadline=session.deadline / 1e9)
             await wire.run(context, server_name(session.spec))
             released = True
             if wire.release(self.limits.linger_s, self._lingering.discard):

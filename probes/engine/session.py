@@ -217,6 +217,10 @@ class Session:
         self._pending_notes.clear()
         return writes[0] if len(writes) == 1 else b"".join(writes)
 
+    def release(self) -> None:
+        """Let the parser go once the outcome is taken: its frame and the protocol hold each other."""
+        self._protocol.parser.close()
+
     # The upgrade. ----------------------------------------------------------------------------------------------------
 
     def _answered(self, data: bytes) -> None:

@@ -13,10 +13,10 @@ from collections.abc import Callable
 
 from probes.engine import classification
 from probes.engine.classification import Phase
-from probes.engine.clock import ANCILLARY_BYTES, KernelClock, Sentinel
+from probes.engine.clock import KernelClock
+from probes.engine.reader import READ_BYTES, Inbox, Read, Reader
 from probes.engine.session import Session
 
-_READ_BYTES = 65_536
 _LAST_READS = 16
 _LINGER_BYTES = 1_048_576
 
@@ -36,7 +36,7 @@ class Wire:
     """Drives one session over a connected socket until it is done or the deadline passes."""
 
     def __init__(
-        self, sock: socket.socket, session: Session, *, clock: KernelClock, sentinel: Sentinel, deadline: float
+        self, sock: socket.socket, session: Session, *, clock: KernelClock, reader: Reader, deadline: float
     ) -> None:
         """`deadline` in seconds of the loop's clock (monotonic)."""
         self._loop = asyncio.get_running_loop()
@@ -44,12 +44,12 @@ class Wire:
         self._fd = sock.fileno()
         self._session = session
         self._clock = clock
-        self._sentinel = sentinel
+        self._reader = reader
+        self._inbox = Inbox(sock, self._deliver)
         self._deadline = deadline
         self._tls: _Tls | None = None
         self._unsent = b""
         self._writing = False
-        self._drained = time.monotonic_ns()
         self._finished: asyncio.Future[None] = self._loop.create_future()
         self._wake: asyncio.TimerHandle | None = None
         self._wake_at: int | None = None
@@ -59,7 +59,7 @@ class Wire:
 
     async def run(self, tls: ssl.SSLContext | None, host: str) -> None:
         """Converse until the session is done. Raises only what is our own fault."""
-        self._loop.add_reader(self._fd, self._guarded, self._readable)
+        self._reader.add(self._inbox)
         timer = self._loop.call_at(self._deadline, self._guarded, self._deadline_passed)
         try:
             self._guarded(self._begin, tls, host)
@@ -68,7 +68,8 @@ class Wire:
             timer.cancel()
             if self._wake is not None:
                 self._wake.cancel()
-            self._loop.remove_reader(self._fd)
+            self._reader.remove(self._inbox)
+            self._inbox.deliver = _ignore
             if self._writing:
                 self._loop.remove_writer(self._fd)
 
@@ -127,31 +128,24 @@ class Wire:
             self._tls = _Tls(context, host)
             self._shake_hands(0, 0)
 
-    def _readable(self) -> bool:
-        """Read once; False where there was nothing to read."""
-        before = time.monotonic_ns()
-        try:
-            data, ancillary, _, _ = self._sock.recvmsg(_READ_BYTES, ANCILLARY_BYTES)
-        except (BlockingIOError, InterruptedError):
-            return False
-        except OSError as error:
-            self._ended(error)
-            return True
-        seen = time.monotonic_ns()
-        if not data:
-            self._ended(None)
-            return True
-        at = self._clock.received(ancillary, seen)
-        floor = max(self._drained, seen - self._sentinel.overdue_ns(seen))
-        if len(data) < _READ_BYTES:
-            self._drained = before  # a short read emptied the queue: what comes next came after this
+    def _deliver(self) -> None:
+        """Take what was read, in order."""
+        reads = self._inbox.reads
+        while reads and not self._finished.done():
+            self._guarded(self._take, reads.popleft())
+        self._inbox.taken()
+
+    def _take(self, read: Read) -> None:
+        if not read.data:
+            self._ended(read.error)
+            return
+        at = self._clock.received(read.ancillary, read.seen)
         if self._tls is None:
-            self._session.received(data, at, seen, floor)
+            self._session.received(read.data, at, read.seen, read.floor_of(at))
         else:
-            self._decrypt(self._tls, data, at, seen, floor)
+            self._decrypt(self._tls, read.data, at, read.seen, read.floor_of(at))
         self._flush()
         self._arm()
-        return True
 
     def _arm(self) -> None:
         """Keep the timer where the session wants to be woken."""
@@ -171,9 +165,11 @@ class Wire:
 
     def _deadline_passed(self) -> None:
         """Take what the kernel received in time but the loop has not read yet, then end."""
+        reads = self._inbox.reads
         for _ in range(_LAST_READS):
-            if not self._readable():
+            if not reads and not self._reader.read(self._inbox):
                 break
+            self._take(reads.popleft())
             if self._session.done:
                 return
         now = max(time.monotonic_ns(), int(self._deadline * 1e9) + 1)
@@ -217,7 +213,7 @@ class Wire:
         plain = bytearray()
         while tls.established and not self._session.done:
             try:
-                chunk = tls.session.read(_READ_BYTES)
+                chunk = tls.session.read(READ_BYTES)
             except ssl.SSLWantReadError:
                 break
             except (ssl.SSLZeroReturnError, ssl.SSLSyscallError):
@@ -267,7 +263,7 @@ class Wire:
 
     def _discard(self) -> None:
         try:
-            self._discarded += (count := len(self._sock.recv(_READ_BYTES)))
+            self._discarded += (count := len(self._sock.recv(READ_BYTES)))
             if count > 0 and self._discarded < _LINGER_BYTES:
                 return
         except (BlockingIOError, InterruptedError):
@@ -275,3 +271,7 @@ class Wire:
         except OSError:
             pass
         self.drop()
+
+
+def _ignore() -> None:
+    """What an inbox without a probe does: no cycle of objects outlives a probe."""

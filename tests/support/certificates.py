@@ -45,6 +45,10 @@ class Authority:
             context.load_verify_locations(cadata=self.pem)
         return context
 
+    def server_files(self, name: str = "localhost", *, expired: bool = False) -> Path:
+        """A PEM file with a certificate for `name` and its key."""
+        return self._file(name, -1 if expired else 2)
+
     def client_pem(self, name: str = "prober") -> str:
         """A client's certificate with its key."""
         return self._file(name, 2).read_text()
