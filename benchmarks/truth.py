@@ -1,4 +1,4 @@
-"""How wrong the marks are: `python -m benchmarks.truth [--quick] [--clients readywire,websockets,ws,artillery]`.
+"""How wrong the marks are: `python -m benchmarks.truth [--quick]`.
 
 A server stamps each message with the instant just before it sends it; each client says when it thinks it came. Both
 read the same clock. Clients run one after the other, each in a process of its own: at 1, 50, 500 and 1,000 in flight,
@@ -37,36 +37,42 @@ class Setup:
 
     @property
     def pace_s(self) -> float:
-        """Mean wait for the answer: at most about 250 probes a second, so that nobody is short of processor."""
-        return max(0.05, self.in_flight / 250)
+        """Mean wait for the answer: 250 probes a second, 125 over TLS, so that a core that is blocked for a quarter of
+        the time can still run them."""
+        return max(0.05, self.in_flight / (250 if self.scheme == "ws" else 125))
 
     @property
     def count(self) -> int:
         return {1: 30, 50: 400, 500: 1_000}.get(self.in_flight, 1_500)
 
 
-def setups(*, quick: bool) -> list[Setup]:
-    schemes, in_flight = (("ws",), (50, 500)) if quick else (("ws", "wss"), (1, 50, 500, 1_000))
+def setups(schemes: list[str], in_flight: list[int]) -> list[Setup]:
     return [Setup(scheme, n, block) for scheme in schemes for n in in_flight for block in ("none", "sleep", "busy")]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="ws alone, at 50 and 500 in flight")
+    parser.add_argument("--quick", action="store_true", help="ws alone, at 50 and 500 in flight: 3 minutes, not 13")
     parser.add_argument("--clients", default=",".join(CLIENTS))
+    parser.add_argument("--schemes", default="ws,wss")
+    parser.add_argument("--in-flight", default="1,50,500,1000")
     arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.schemes, arguments.in_flight = "ws", "50,500"
     clients = arguments.clients.split(",")
+    table = setups(arguments.schemes.split(","), [int(number) for number in arguments.in_flight.split(",")])
     missed = []
     with tempfile.TemporaryDirectory() as folder:
         certificates = authority(Path(folder))
-        for setup in setups(quick=arguments.quick):
+        for setup in table:
             print(f"\n{setup.scheme}, {setup.in_flight} in flight, {setup.count} probes, loop blocked: {setup.block}")
             print(f"{'':12}{'mark':<16} {'p50':>9} {'p99':>9} {'max':>9} ms  flagged  untold")
             for client in clients:
                 errors = _measured(client, setup, certificates)
                 if client == "readywire" and setup.in_flight == 500 and not _meets_goal(errors):
                     missed.append(setup)
-    print(f"\nGoal, the ready mark at 500 in flight: p99 <= 0.25 ms, at most 1 % flagged: {missed or 'met'}")
+    if "readywire" in clients and any(setup.in_flight == 500 for setup in table):
+        print(f"\nGoal, the ready mark at 500 in flight: p99 <= 0.25 ms, at most 1 % flagged: {missed or 'met'}")
     return 1 if missed else 0
 
 

@@ -1,7 +1,6 @@
 """Ties the probe loop to a Celery worker process: one loop per process, begun and ended with it."""
 
 import os
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,9 +16,6 @@ from probes.worker_loop import Capacity, ProbeLoop, Runner
 
 DRAIN_SECONDS = 5.0
 """How long a worker that is told to stop waits for the probes in flight."""
-SWITCH_SECONDS = 0.0005
-"""How long one thread of a worker may keep the others waiting: Celery's, the loop's and the publisher's. Python's 5 ms
-would delay probes at each batch, and results whenever the loop is busy."""
 _QUEUE_PREFIX = "probes-"
 
 _location: str | None = None
@@ -30,7 +26,6 @@ def loop_for(location: str) -> ProbeLoop:
     """This process's loop, started at the first call. After a fork the child starts its own."""
     global _loop
     if _loop is None or _loop[0] != os.getpid():
-        sys.setswitchinterval(SWITCH_SECONDS)
         capacity = Capacity(settings.PROBE_MAX_IN_FLIGHT, settings.OUTCOME_BUFFER, settings.RESULTS_STREAM_LENGTH)
         _loop = (os.getpid(), ProbeLoop(location, settings.REDIS_URL, capacity, _prober))
         _loop[1].start()

@@ -33,6 +33,8 @@ LATEST_START_SECONDS = 1.0
 HEARTBEAT_SECONDS = 1.0
 FLUSH_SECONDS = 2.0
 """At the end: how long the last outcomes may take to be published."""
+EXCEEDED_SECONDS = 60.0
+"""How long a worker that left a slot out says so."""
 _REMEMBER_SECONDS = 60.0
 
 Runner = Callable[[TargetSpec, float, bool], Awaitable[Outcome]]
@@ -61,6 +63,29 @@ class Counts:
     """Slots not probed because they came, or the loop got to them, too late."""
     lag_us: int = 0
     """How late the loop's own timers fired."""
+    exceeded: int = 0
+    """Slots not probed, for either reason, since `exceeded_since`; forgotten after EXCEEDED_SECONDS without another."""
+    exceeded_since: float = 0.0
+    exceeded_last: float = 0.0
+    """Wall clock, seconds since the epoch."""
+
+    def exceed(self, now: float) -> None:
+        """Count a slot that was not probed."""
+        if now - self.exceeded_last > EXCEEDED_SECONDS:
+            self.exceeded, self.exceeded_since = 0, now
+        self.exceeded += 1
+        self.exceeded_last = now
+
+    def to_json(self, now: float) -> dict[str, Any]:
+        """What the heartbeat tells."""
+        recent = now - self.exceeded_last <= EXCEEDED_SECONDS
+        return {
+            "over_capacity": self.over_capacity,
+            "late": self.late,
+            "lag_us": self.lag_us,
+            "exceeded": self.exceeded if recent else 0,
+            "exceeded_since": datetime.fromtimestamp(self.exceeded_since, UTC).isoformat(),
+        }
 
 
 class ProbeLoop:
@@ -134,8 +159,10 @@ class ProbeLoop:
         self.counts.lag_us = max(self.counts.lag_us, int((self._loop.time() - due) * 1e6))
         if late > LATEST_START_SECONDS:
             self.counts.late += 1
+            self.counts.exceed(time.time())
         elif len(self._probes) >= self._capacity.in_flight:
             self.counts.over_capacity += 1
+            self.counts.exceed(time.time())
         else:
             probe = self._loop.create_task(self._probe(key, due, message))
             self._probes.add(probe)
@@ -201,9 +228,7 @@ class ProbeLoop:
             "at": datetime.now(UTC).isoformat(),
             "clock_offset_us": int((middle - seconds) * 1e6) - microseconds,
             "in_flight": len(self._probes),
-            "lag_us": self.counts.lag_us,
-            "over_capacity": self.counts.over_capacity,
-            "late": self.counts.late,
+            **self.counts.to_json(time.time()),
             "waiting": self._publisher.waiting,
             "dropped": self._publisher.dropped,
         }

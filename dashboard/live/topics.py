@@ -13,6 +13,7 @@ from django.template.loader import render_to_string
 
 from connections.flags.errors import UnknownEnvironment
 from connections.models import Environment, WatchedServer
+from dashboard.live.capacity import exceeded_workers
 from dashboard.queries.overview import OverviewReader
 from dashboard.queries.target import TargetReader
 from dashboard.queries_flags import flags_state
@@ -84,7 +85,7 @@ class Topics:
         return {
             "down": states.get("down", 0),
             "degraded": states.get("degraded", 0),
-            "processes": troubled_processes(self._data_dir, now),
+            "processes": troubled_processes(self._data_dir, now) + exceeded_workers(now),
         }
 
 

@@ -6,7 +6,7 @@ A pair shares its `call_id`; nothing stands between its two events.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from probes.engine.script import CRITICAL_EVENTS
 
@@ -14,8 +14,7 @@ _STARTED, _THINKING, EXECUTING, COMPLETED, _FINISHED = CRITICAL_EVENTS
 _RANK = {_STARTED: 0, _THINKING: 1, EXECUTING: 2, COMPLETED: 2, _FINISHED: 3}
 
 
-@dataclass(frozen=True, slots=True)
-class RunEvent:
+class RunEvent(NamedTuple):
     """One event of a run: when it came (ns), its number, and the call it belongs to."""
 
     name: str

@@ -9,10 +9,18 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 # The instance metadata services hand credentials to whoever asks from inside: AWS, GCP and Azure share the first;
-# AWS over IPv6; Alibaba.
-_METADATA = frozenset(ip_address(text) for text in ("169.254.169.254", "fd00:ec2::254", "100.100.100.200"))
-_CARRIER_NAT = ip_network("100.64.0.0/10")
-_NAT64 = ip_network("64:ff9b::/96")
+# AWS and GCP over IPv6; Alibaba; Oracle; Azure's wire server, which has a public address.
+_METADATA = frozenset(
+    ip_address(text)
+    for text in (
+        "169.254.169.254", "fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192", "168.63.129.16",
+    )
+)  # fmt: skip
+_ALSO_PRIVATE = (ip_network("100.64.0.0/10"), ip_network("fec0::/10"))  # carriers' NAT; site-local, RFC 3879
+# IPv6 addresses that end in the IPv4 address they reach: NAT64 (RFC 6052, RFC 8215), translated (RFC 2765), compatible
+# (RFC 4291 section 2.5.5.1).
+_ENDING_IN_FOUR = tuple(map(ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96", "::/96")))
+_UNSPECIFIED_OR_LOOPBACK = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +46,21 @@ class Policy:
             if self.allow_private or port in self.loopback_ports:
                 return None
             return f"{address} is a loopback address; set PROBE_ALLOW_PRIVATE=1 to probe this machine"
-        if ip.is_private or ip.is_reserved or ip in _CARRIER_NAT:
+        if ip.is_private or ip.is_reserved or any(ip in network for network in _ALSO_PRIVATE):
             return None if self.allow_private else f"{address} is a private address; set PROBE_ALLOW_PRIVATE=1"
         return None
 
 
 @lru_cache(maxsize=4096)
 def _reached(address: str) -> IPv4Address | IPv6Address:
-    """The IPv4 address inside an IPv6 one that reaches it (mapped, 6to4, NAT64), else the address itself."""
+    """The IPv4 address inside an IPv6 one that reaches it (mapped, 6to4, NAT64, ...), else the address itself."""
     ip = ip_address(address.partition("%")[0])
     if isinstance(ip, IPv6Address):
         if ip.ipv4_mapped is not None:
             return ip.ipv4_mapped
         if ip.sixtofour is not None:
             return ip.sixtofour
-        if ip in _NAT64:
+        if int(ip) > _UNSPECIFIED_OR_LOOPBACK and any(ip in network for network in _ENDING_IN_FOUR):
             return IPv4Address(int(ip) & 0xFFFFFFFF)
     return ip
 

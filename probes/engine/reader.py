@@ -33,7 +33,8 @@ _LOOKS_PER_NS = 1.5e-6
 looks, and regains them at this rate while the loop reads. A block of 50 ms takes 200."""
 _PROMPT_NS = 500_000
 """What came is noticed within this time, by the loop or its deputy, unless both were kept away."""
-_STARVED_NS = 3_000_000
+_STARVED_NS = 1_600_000
+_LOOP_STARVED_NS = 2_200_000
 _SWITCH_S = 0.0001
 """How long a busy thread may keep the interpreter while the deputy wants it (sys.setswitchinterval)."""
 _COLLECT = (20_000, 50, 1_000)
@@ -248,7 +249,7 @@ class Reader:
     def _prompt(self, now: int) -> bool:
         """Whether the loop or its deputy would have noticed an arrival at once: not both were kept away."""
         if self._waiting:
-            return self._sentinel.overdue_ns(now) < _STARVED_NS
+            return self._sentinel.overdue_ns(now) < _LOOP_STARVED_NS
         return now - self._alive < _STARVED_NS
 
     def _unregister(self, inbox: Inbox) -> None:

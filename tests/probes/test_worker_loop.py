@@ -15,7 +15,7 @@ from probes.engine.guardrails import Policy
 from probes.engine.outcome import FailureKind, Outcome
 from probes.engine.script import Script, TargetSpec
 from probes.results_stream import STREAM, WORKERS, Entry, decode
-from probes.worker_loop import LATEST_START_SECONDS, Capacity, ProbeLoop, Runner
+from probes.worker_loop import LATEST_START_SECONDS, Capacity, Counts, ProbeLoop, Runner
 from tests.support.chat import chat_server
 from tests.support.gate import gated
 from tests.support.waiting import wait_until
@@ -126,6 +126,20 @@ def test_what_exceeds_the_capacity_is_counted_and_never_run_late(
     wait_until(lambda: len(published(redis_client)) == 2, what="two outcomes")
     assert {entry.outcome.kind for entry in published(redis_client)} == {FailureKind.NOT_READY}
     wait_until(lambda: heartbeat(redis_client, loop)["over_capacity"] == 3, what="the heartbeat")
+    assert heartbeat(redis_client, loop)["exceeded"] == 3
+
+
+def test_a_worker_says_for_a_minute_that_it_could_not_keep_up() -> None:
+    """With how many slots it left out since that began; a later shortage is counted anew."""
+    counts = Counts()
+    assert counts.to_json(1000.0)["exceeded"] == 0
+    for at in (1000.0, 1030.0, 1080.0):
+        counts.exceed(at)
+    told = counts.to_json(1139.0)
+    assert (told["exceeded"], told["exceeded_since"]) == (3, "1970-01-01T00:16:40+00:00")
+    assert counts.to_json(1141.0)["exceeded"] == 0
+    counts.exceed(1200.0)
+    assert counts.to_json(1200.0)["exceeded"] == 1
 
 
 def test_silent_targets_do_not_delay_the_others(loops: Loops, redis_client: "redis.Redis", chat: str) -> None:

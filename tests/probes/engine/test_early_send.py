@@ -98,7 +98,7 @@ async def test_an_echo_service_is_judged_too(probe: Probe) -> None:
 async def test_a_service_that_answers_nothing_at_all_is_no_race(probe: Probe) -> None:
     """The second message was lost as well: not the moment, but the service is at fault."""
     async with ChatServer(answer=lambda _run: []).run() as server:
-        outcome = await probe(server.url, script=EARLY, deadline_s=1.0)
+        outcome = await probe(server.url, script=EARLY, deadline_s=2.0)
     assert outcome.kind is FailureKind.FALSE_READY, outcome
     assert len(sent(outcome)) == 2
 
@@ -120,6 +120,7 @@ async def echo_twice(websocket: WebSocket) -> None:
     with suppress(WebSocketDisconnect):
         text = await websocket.receive_text()
         await websocket.send_text(text)
+        await asyncio.sleep(0.1)  # the second answer is an afterthought
         await websocket.send_text(text)
         await websocket.receive_text()
 
@@ -147,7 +148,7 @@ async def test_a_service_that_answers_late_is_slow_and_not_racing(probe: Probe) 
 
     server.answer = answer
     async with server.run():
-        outcome = await probe(server.url, script=EARLY, deadline_s=1.0)
+        outcome = await probe(server.url, script=EARLY, deadline_s=2.0)
     assert outcome.ok, outcome
 
 

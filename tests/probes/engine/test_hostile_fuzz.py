@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import struct
+import tracemalloc
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -201,5 +202,11 @@ async def test_a_message_that_would_explode_when_parsed_is_a_text_like_any_other
         await peer.silence()
 
     async with hostile(explode) as url, Prober(policy=Policy(allow_private=True)) as prober:
-        outcome = await prober.probe(TargetSpec(1, "t", url, 10.0))
+        tracemalloc.start()
+        try:
+            outcome = await prober.probe(TargetSpec(1, "t", url, 30.0))
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
     assert outcome.kind is FailureKind.CLOSED_BEFORE_READY, outcome
+    assert peak < 12 * len(text)

@@ -1,6 +1,7 @@
 """The conversation, sans-IO: the same bytes give the same outcome, however they are split."""
 
 import json
+import zlib
 from collections.abc import Iterator
 
 from hypothesis import given, settings
@@ -256,3 +257,17 @@ def test_a_claimed_number_as_large_as_you_like_costs_nothing() -> None:
     events[-1]["seq"] = events[-1]["last_seq"] = 2**60
     conversation.feed(*(text_frame(json.dumps(event)) for event in events), at=2 * MS)
     assert conversation.outcome().kind is FailureKind.EVENT_LOST
+
+
+def test_a_compressed_message_that_ends_its_read_is_never_flagged() -> None:
+    """Its size on the wire is not the size of what it unpacks to."""
+    conversation = Conversation(Script(compression=True))
+    agreed = b"\r\nSec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n\r\n"
+    conversation.session.received(conversation.answer.replace(b"\r\n\r\n", agreed), MS, MS, 0)
+    packed = zlib.compressobj(wbits=-15)
+    data = packed.compress(json.dumps({**READY, "mode": "n" * 500}).encode()) + packed.flush(zlib.Z_SYNC_FLUSH)
+    frame = bytearray(Frame(Opcode.TEXT, data[:-4]).serialize(mask=False))
+    frame[0] |= 0x40  # RSV1: compressed, RFC 7692 section 6
+    conversation.session.received(bytes(frame), 90 * MS, 90 * MS, MS)
+    assert "claimed" in conversation.session.marks
+    assert not conversation.outcome().flagged

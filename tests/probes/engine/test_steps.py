@@ -97,7 +97,7 @@ async def test_a_step_that_is_left_unmet_is_named(
 ) -> None:
     """Where the conversation stopped decides whose turn it was, and what the failure is."""
     async with talking(Club(forgets).talk) as url:
-        outcome = await probe(url, script=Script.from_yaml(LOGIN), deadline_s=0.5)
+        outcome = await probe(url, script=Script.from_yaml(LOGIN), deadline_s=1.5)
     assert (outcome.kind, outcome.phase) == (kind, phase), outcome
     assert words in outcome.detail
 
@@ -192,6 +192,15 @@ async def test_cookies_are_sent_beside_the_secret_ones(probe: Probe) -> None:
     headers: Headers = server.requests[0]
     assert headers.get_all("Cookie") == ["sid=hush-hush; theme=dark-mode; lang=en"]
     assert "hush-hush" not in str(outcome.to_message())
+
+
+async def test_a_cookie_that_the_server_echoes_is_hidden(probe: Probe) -> None:
+    """Its value is a secret, wherever it shows."""
+    server = ChatServer(answer=lambda _run: [{"type": "error", "message": "no session hush-hush-hush"}])
+    async with server.run():
+        outcome = await probe(server.url, script=Script(cookies={"sid": "hush-hush-hush"}))
+    assert "no session" in outcome.detail
+    assert "hush-hush-hush" not in str(outcome.to_message())
 
 
 @pytest.mark.parametrize("offered", [True, False])
