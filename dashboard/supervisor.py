@@ -37,9 +37,15 @@ _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def die_with_parent() -> None:
-    """Ask the kernel to end this process when its parent ends."""
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def die_with_parent(number: int = signal.SIGTERM) -> None:
+    """Ask the kernel to send this process a signal when its parent ends."""
+    _libc.prctl(_PR_SET_PDEATHSIG, number)
+
+
+def _killed_with_parent() -> None:
+    # Not asked to stop: a child that waits for Redis, which ends at the same instant, would stay behind for long. Each
+    # process may be killed at any instant without harm to what is stored.
+    die_with_parent(signal.SIGKILL)
 
 
 class Supervisor:
@@ -109,7 +115,7 @@ class Supervisor:
                 stdout=log,
                 stderr=asyncio.subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=die_with_parent,
+                preexec_fn=_killed_with_parent,
             )
         self._processes[command.name] = process
         remember(self._data_dir, self._processes)
