@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import secrets
 import socket
 import ssl
 import time
@@ -15,11 +14,12 @@ from probes.engine.dialling import Dialler, server_name
 from probes.engine.guardrails import Limits, Policy
 from probes.engine.names import Resolver
 from probes.engine.outcome import FailureKind, Outcome
+from probes.engine.protocol import random_bytes
 from probes.engine.reader import Reader
 from probes.engine.script import ScriptError, TargetSpec, endpoint
 from probes.engine.session import Session
 from probes.engine.tls import tls_context
-from probes.engine.transport import Wire
+from probes.engine.transport import Lingering, Wire
 from probes.engine.verdicts import outcome_of
 
 logger = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class Prober:
         self._dialler = Dialler(self._resolver, self.policy, self.limits.header_bytes)
         self._sentinel = Sentinel(asyncio.get_running_loop())
         self._reader = Reader(asyncio.get_running_loop(), self._sentinel)
-        self._lingering: set[Wire] = set()
+        self._lingering = Lingering(asyncio.get_running_loop(), self.limits.linger_s)
         self._stamping: socket.socket | None = None
 
     async def __aenter__(self) -> "Prober":
@@ -71,8 +71,7 @@ class Prober:
 
     async def close(self) -> None:
         """Let go of every socket, lingering ones included."""
-        for wire in list(self._lingering):
-            wire.drop()
+        self._lingering.stop()
         self._sentinel.stop()
         self._reader.stop()
         await self._resolver.close()
@@ -149,7 +148,7 @@ class Prober:
             self._sentinel.stop()
 
     async def _run(self, spec: TargetSpec, intended: float | None, *, success_frames: bool) -> Outcome:
-        session = Session(spec, nonce=secrets.token_hex(8), limits=self.limits)
+        session = Session(spec, nonce=random_bytes(8).hex(), limits=self.limits)
         context = tls_context(spec.ca_pem, spec.connection.client_pem) if endpoint(spec.url).secure else None
         clock = KernelClock()
         started = time.monotonic_ns()
@@ -160,7 +159,8 @@ class Prober:
         if opened is not None:
             address = opened.shown
             await self._converse(opened.sock, session, clock, context)
-            await self._dialler.look(session, opened.address)
+            if session.findings:
+                await self._dialler.look(session, opened.address)
         kernel = opened is not None and clock.trustworthy()
         now = time.monotonic_ns()
         lag_us = self._sentinel.worst_ns(started, now) // 1000
@@ -178,13 +178,10 @@ class Prober:
     async def _converse(
         self, sock: socket.socket, session: Session, clock: KernelClock, context: ssl.SSLContext | None
     ) -> None:
-        released = False
+        wire = Wire(sock, session, clock=clock, reader=self._reader, deadline=session.deadline / 1e9)
         try:
-            wire = Wire(sock, session, clock=clock, reader=self._reader, deadline=session.deadline / 1e9)
-            await wire.run(context, server_name(session.spec))
-            released = True
-            if wire.release(self.limits.linger_s, self._lingering.discard):
-                self._lingering.add(wire)
-        finally:
-            if not released:
-                sock.close()
+            await wire.run(context, server_name(session.spec) if context else "")
+        except BaseException:
+            wire.drop()
+            raise
+        wire.release(self._lingering)

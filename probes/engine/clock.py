@@ -88,6 +88,28 @@ async def _stamped(near: socket.socket, far: socket.socket) -> bool:
     return False
 
 
+class Peaks:
+    """Which lateness was the longest since an instant. Keeps only what no later one reached, so that it stays short."""
+
+    _KEPT_NS = 600_000_000_000
+
+    def __init__(self) -> None:
+        self._peaks: deque[tuple[int, int]] = deque()
+
+    def note(self, at: int, late: int) -> None:
+        """Take a lateness; instants (ns) ascend. What is older than ten minutes is forgotten."""
+        peaks = self._peaks
+        while peaks and peaks[-1][1] <= late:
+            peaks.pop()
+        while peaks and peaks[0][0] < at - self._KEPT_NS:
+            peaks.popleft()
+        peaks.append((at, late))
+
+    def since(self, at: int) -> int:
+        """The longest at this instant or later; 0 where there was none."""
+        return next((late for instant, late in self._peaks if instant >= at), 0)
+
+
 class Sentinel:
     """Measures how late the event loop runs its callbacks. A block shorter than the period may go unseen."""
 
@@ -99,7 +121,7 @@ class Sentinel:
         self._loop = loop
         self._handle: asyncio.TimerHandle | None = None
         self._due_ns = 0
-        self._late: deque[tuple[int, int]] = deque(maxlen=4096)
+        self._late = Peaks()
 
     def start(self) -> None:
         """Begin to measure; does nothing where it already does."""
@@ -117,12 +139,7 @@ class Sentinel:
 
     def worst_ns(self, since: int, now: int) -> int:
         """The longest lateness between two instants (monotonic ns)."""
-        worst = max(0, now - self._due_ns)
-        for at, late in reversed(self._late):
-            if at < since:
-                break
-            worst = max(worst, late)
-        return worst
+        return max(0, now - self._due_ns, self._late.since(since))
 
     def _arm(self) -> None:
         self._due_ns = time.monotonic_ns() + int(self.PERIOD_S * 1e9)
@@ -132,5 +149,5 @@ class Sentinel:
         now = time.monotonic_ns()
         late = now - self._due_ns
         if late > self._WORTH_KEEPING_NS:
-            self._late.append((now, late))
+            self._late.note(now, late)
         self._arm()

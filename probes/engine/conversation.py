@@ -8,12 +8,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from enum import IntEnum
 
-from probes.engine import classification, steps
-from probes.engine.classification import Finding, Phase
+from probes.engine import classification, request
+from probes.engine.classification import Finding, Phase, race_text
 from probes.engine.delivery import Delivery
 from probes.engine.guardrails import Limits
 from probes.engine.messages import Message
-from probes.engine.script import NONCE, TOKEN, TargetSpec
+from probes.engine.prepared import prepared
+from probes.engine.script import NONCE, TargetSpec
 from probes.engine.steps import Step
 from probes.engine.wires import WIRES
 
@@ -49,6 +50,7 @@ class Conversation(ABC):
 
     def __init__(self, spec: TargetSpec, *, nonce: str, limits: Limits) -> None:
         self.spec = spec
+        self.prepared = prepared(spec)
         self.limits = limits
         self.deadline = 0
         self.stage = Stage.UPGRADING
@@ -70,13 +72,13 @@ class Conversation(ABC):
         self._nonce = nonce
         self._control_nonce = f"{nonce}-control"
         self._wire = WIRES[spec.script.wire]()
-        self._trigger = self._filled(spec.script.trigger, nonce)
-        self._own_runs_only = NONCE in spec.script.trigger
+        self._trigger = self.prepared.trigger.replace(NONCE, nonce)
+        self._own_runs_only = self.prepared.own_runs_only
         self._claimed_by = ""
         self._pending_marks: list[str] = []
         self._at = self._seen = self._floor = 0
         self._on_wake: Callable[[Conversation], None] = Conversation._depart
-        self._plan = steps.plan(spec.script.steps, early=spec.script.early_send)
+        self._plan = self.prepared.plan
         self._place = 0
         self._entered = False
 
@@ -109,15 +111,15 @@ class Conversation(ABC):
             self._send(reply)
         if message.seq is not None:
             message.shown = self.delivery.number(message.key("epoch"), message.seq)
-        if message.type.startswith("connection_"):
+        if message.type[:11] == "connection_":
             self._gate_frame(message)
-        phase = self._phase_of_run
+        raced = classification.accept_race("a message", self._phase_of_run) if race_text(message.text) else None
         if self._expected(message):
             self._passed()
         else:
             self._RULES[self.stage](self, message)
-        if classification.race_text(message.text):
-            self.findings.append(classification.accept_race("a message", phase))
+        if raced:
+            self.findings.append(raced)
             self._leave()
 
     def _gate_frame(self, message: Message) -> None:
@@ -249,7 +251,7 @@ class Conversation(ABC):
         return not self._trigger
 
     def _enter_send(self, step: Step) -> bool:
-        self._send(self._filled(step.text, self._nonce))
+        self._send(request.with_token(self.spec, step.text).replace(NONCE, self._nonce))
         return True
 
     def _enter_expect(self, _step: Step) -> bool:
@@ -277,11 +279,11 @@ class Conversation(ABC):
     def _expected(self, message: Message) -> bool:
         """Whether it is what the current step waits for."""
         step = self._current
-        if step is None or self.stage >= Stage.LEAVING:
+        if step is None or step.kind[:6] != "expect" or self.stage >= Stage.LEAVING:
             return False
         if step.kind == "expect":
             return message.matches(step.text.replace(NONCE, self._nonce))
-        return step.kind == "expect_text" and step.text.replace(NONCE, self._nonce) in message.text
+        return step.text.replace(NONCE, self._nonce) in message.text
 
     @property
     def _ping(self) -> bytes:
@@ -316,7 +318,7 @@ class Conversation(ABC):
             self._wake_after((self.deadline - self._seen) // 2, Conversation._send_control)
 
     def _send_control(self) -> None:
-        if self._send(self._filled(self.spec.script.trigger, self._control_nonce)):
+        if self._send(self.prepared.trigger.replace(NONCE, self._control_nonce)):
             self._pending_marks.append("control_sent")
 
     def _answers_control(self, message: Message) -> bool:
@@ -372,9 +374,3 @@ class Conversation(ABC):
     def _note_bound(self, name: str, *, exact: bool) -> None:
         if not exact and self._at - self._floor > BOUND_NS:
             self.bounds[name] = self._at - self._floor
-
-    def _filled(self, text: str, nonce: str) -> str:
-        """A message with its nonce, and the token where a script puts it into the conversation."""
-        if TOKEN in text:
-            text = text.replace(TOKEN, json.dumps(self.spec.token)[1:-1])
-        return text.replace(NONCE, nonce)

@@ -130,7 +130,7 @@ class Delivery:
         run = self._run
         if self._defects or self._restarted or len(run) != len(self.expected) or not self.complete:
             return False
-        if any(event.name != name for event, name in zip(run, self.expected, strict=True)):
+        if [event.name for event in run] != [*self.expected]:
             return False
         if grammar.governs(self.expected) and run[2].call != run[3].call:
             return False

@@ -6,6 +6,8 @@ name it came from: a name that resolves differently a moment later (DNS rebindin
 
 import asyncio
 import contextlib
+import errno
+import os
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -80,6 +82,8 @@ class Dialler:
             session.transcript.note(now, now, direction, "proxy", text)
 
         opening = _Opening(self, session.spec, mark, note)
+        if (dialled := opening.at_once()) is not None:
+            return dialled
         try:
             async with asyncio.timeout_at(session.deadline / 1e9):
                 return await opening.run()
@@ -136,6 +140,24 @@ class _Opening:
         self._only = only
         self._stage, self._subject = Phase.DNS, ""
         self._proxied = self._connected = False
+        self._begun: socket.socket | None = None
+
+    def at_once(self) -> Dialled | None:
+        """Connect where nobody need be waited for: to the one address in the URL, which answers immediately. None
+        where that is not so: `run` goes on from there."""
+        host, port = node(self._spec)
+        options = self._spec.connection
+        if options.proxy or options.family != "any" or literal_address(host) is None:
+            return None
+        if self._dialler.policy.denial(host, port) is not None:
+            return None
+        self._mark("dns_done")
+        with contextlib.suppress(OSError):  # `run` meets it again, and says so
+            self._begun = _begin(host, port)
+            self._begun.getpeername()
+            self._mark("tcp_done")
+            return Dialled(self._begun, host, port)
+        return None
 
     async def run(self) -> Dialled:
         """Connect. Raises _OpeningError."""
@@ -162,7 +184,8 @@ class _Opening:
 
     async def _dial(self, host: str, port: int) -> Dialled:
         allowed = await self._allowed(host, port)
-        self._mark("dns_done")
+        if self._begun is None:
+            self._mark("dns_done")
         dialled = await self._race(allowed, port)
         self._mark("tcp_done")
         return dialled
@@ -171,7 +194,7 @@ class _Opening:
         chosen = [self._only] if self._only in addresses else addresses
         self._stage, self._subject = Phase.TCP, ", ".join(shown_address(each, port) for each in chosen)
         try:
-            sock, address = await dial(chosen, port)
+            sock, address = await dial(chosen, port, self._begun)
         except DialError as error:
             said = {shown_address(address, port): each for address, each in error.errors.items()}
             raise _OpeningError(classification.connect_failed(said)) from error
@@ -233,14 +256,15 @@ def _dns(detail: str) -> Finding:
     return Finding(FailureKind.DNS_FAILED, Phase.DNS, detail)
 
 
-async def dial(addresses: Sequence[str], port: int) -> tuple[socket.socket, str]:
+async def dial(addresses: Sequence[str], port: int, begun: socket.socket | None = None) -> tuple[socket.socket, str]:
     """Connect to the first address that answers (see `eyeballs.Race`); what loses is closed.
 
-    Returns the connected non-blocking socket and its address. Raises DialError where none answers.
+    `begun`: a socket that is already connecting to the only address. Returns the connected non-blocking socket and its
+    address. Raises DialError where none answers.
     """
     if len(addresses) == 1:
         try:
-            return await _connect(addresses[0], port), addresses[0]
+            return await _connect(addresses[0], port, begun), addresses[0]
         except OSError as error:
             raise DialError({addresses[0]: error}) from error
     return await _dial_several(addresses, port)
@@ -282,19 +306,48 @@ def _close_late_winner(attempt: asyncio.Task[socket.socket]) -> None:
         attempt.result().close()
 
 
-async def _connect(address: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
+async def _connect(address: str, port: int, begun: socket.socket | None = None) -> socket.socket:
+    sock = _begin(address, port) if begun is None else begun
     try:
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with contextlib.suppress(OSError):  # an older kernel: the marks fall back to the monotonic clock
-            sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-        await asyncio.get_running_loop().sock_connect(sock, (address, port))
+        await _writable(sock)
+        if error := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            raise OSError(error, os.strerror(error))
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+def _begin(address: str, port: int) -> socket.socket:
+    """A non-blocking socket that has begun to connect. Raises OSError where that fails at once."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with contextlib.suppress(OSError):  # an older kernel: the marks fall back to the monotonic clock
+            sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        error = sock.connect_ex((address, port))
+        if error not in (0, errno.EINPROGRESS):
+            raise OSError(error, os.strerror(error))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+async def _writable(sock: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+    loop.add_writer(sock.fileno(), _tell, ready)
+    try:
+        await ready
+    finally:
+        loop.remove_writer(sock.fileno())
+
+
+def _tell(ready: "asyncio.Future[None]") -> None:
+    if not ready.done():
+        ready.set_result(None)
 
 
 def node(spec: TargetSpec) -> tuple[str, int]:

@@ -1,7 +1,6 @@
 """What one message of a server is: JSON or not, whose run it belongs to, an error or not. Trusts nothing it reads."""
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from jmespath.exceptions import JMESPathError
@@ -10,31 +9,30 @@ from probes.engine.outcome import EventDefect
 from probes.engine.steps import matcher
 
 _MAX_NUMBER = 1 << 63
+_COMPARABLE = (str, int)
+_SPACE = " \t\n\r"  # RFC 8259 section 2
+_decode = json.JSONDecoder().raw_decode
 _MAX_CONTAINERS = 50_000  # an empty object of two bytes costs thirty times as much in memory
 
 
-@dataclass(slots=True)
 class Message:
     """A message: its text, and its fields where it is a JSON object."""
 
-    text: str
-    fields: dict[str, Any] | None
-    exact: bool
-    """Whether the read that carried it ended with it, so that the read's time is its own."""
-    seq: int | None = None
-    shown: EventDefect | None = None
-    """The defect that its sequence number shows."""
+    __slots__ = ("exact", "fields", "is_error", "seq", "shown", "text", "type")
 
-    @property
-    def type(self) -> str:
+    def __init__(self, text: str, fields: dict[str, Any] | None, *, exact: bool) -> None:
+        """`exact`: whether the read that carried it ended with it, so that the read's time is its own."""
+        self.text = text
+        self.fields = fields
+        self.exact = exact
+        kind = None if fields is None else fields.get("type")
+        self.type: str = kind if isinstance(kind, str) else ""
         """Its JSON `type`, or ""."""
-        kind = None if self.fields is None else self.fields.get("type")
-        return kind if isinstance(kind, str) else ""
-
-    @property
-    def is_error(self) -> bool:
+        self.is_error = self.type.endswith("error") and (self.type == "error" or self.type.endswith("_error"))
         """Whether the server says that something failed: `{"type": "error"}` or a type that ends so."""
-        return self.type == "error" or self.type.endswith("_error")
+        self.seq = None if fields is None else whole(fields.get("seq"))
+        self.shown: EventDefect | None = None
+        """The defect that its sequence number shows."""
 
     def number(self, name: str) -> int | None:
         """A whole number from 0 to 2^63 - 1, else None."""
@@ -48,7 +46,7 @@ class Message:
     def key(self, name: str) -> str | int | None:
         """A value that can be compared with another; None for anything else."""
         value = None if self.fields is None else self.fields.get(name)
-        return value if isinstance(value, str | int) else None
+        return value if isinstance(value, _COMPARABLE) else None
 
     def matches(self, expression: str) -> bool:
         """Whether a JMESPath expression holds for it."""
@@ -63,19 +61,19 @@ class Message:
 def read(text: str, *, exact: bool) -> Message:
     """The message in a frame's text. What is no JSON object is a text like any other, and so is one whose parsing
     would cost a multiple of its size."""
-    fields = None
-    if (text.startswith("{") or text.lstrip().startswith("{")) and not _crowded(text):
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError):
-            value = None
-        fields = value if isinstance(value, dict) else None
-    return message_of(text, fields, exact=exact)
+    start = 0 if text[:1] == "{" else len(text) - len(text.lstrip(_SPACE))
+    if text[start : start + 1] != "{" or _crowded(text):
+        return Message(text, None, exact=exact)
+    try:
+        fields, end = _decode(text, start)
+    except (ValueError, RecursionError):
+        return Message(text, None, exact=exact)
+    return Message(text, None if end < len(text) and text[end:].strip(_SPACE) else fields, exact=exact)
 
 
 def message_of(text: str, fields: dict[str, Any] | None, *, exact: bool) -> Message:
     """A message whose fields are known."""
-    return Message(text, fields, exact, whole(fields.get("seq")) if fields else None)
+    return Message(text, fields, exact=exact)
 
 
 def _crowded(text: str) -> bool:
@@ -84,8 +82,8 @@ def _crowded(text: str) -> bool:
 
 def whole(value: object) -> int | None:
     """A whole number from 0 to 2^63 - 1, as a number or as decimal digits; else None."""
+    if type(value) is int:
+        return value if 0 <= value < _MAX_NUMBER else None
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
-        value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MAX_NUMBER:
-        return value
+        return whole(int(value))
     return None

@@ -27,6 +27,8 @@ CALM_S = 0.001
 AWAY_S = 0.00025
 """How often the deputy reads while the loop is away."""
 TIRED_S = 0.03
+_IDLE_LOOKS = 3
+"""After so many looks in a row at which nothing was there, the deputy waits until something comes."""
 _MOST_LOOKS = 400.0
 _LOOKS_PER_NS = 1.5e-6
 """A loop that is overloaded is always away. Then the deputy retires, lest it take the loop's processor: it has so many
@@ -67,7 +69,7 @@ class Read:
 class Inbox:
     """The reads of one socket that the loop has not taken yet."""
 
-    __slots__ = ("deliver", "drained", "paused", "reads", "sock", "waiting")
+    __slots__ = ("deliver", "drained", "ended", "paused", "reads", "sock", "waiting")
 
     def __init__(self, sock: socket.socket, deliver: Callable[[], None]) -> None:
         self.sock = sock
@@ -77,7 +79,15 @@ class Inbox:
         """An instant at which its queue was known to be empty."""
         self.waiting = 0
         """Bytes read and not taken, a small read counted as one of 1 KiB."""
+        self.ended = False
+        """Nothing more can be read."""
         self.paused = False
+        """Out of the epoll set for the time being."""
+
+    @property
+    def full(self) -> bool:
+        """Whether reading on would be of no use: it has ended, or too much waits for the loop."""
+        return self.ended or self.waiting >= _MOST_WAITING
 
     def taken(self) -> None:
         """The loop has taken everything."""
@@ -93,11 +103,13 @@ class Inbox:
             self.drained = before
             return False
         except OSError as error:
+            self.ended = True
             self.reads.append(Read(b"", [], time.monotonic_ns(), before, before, error))
             return True
         certain = max(certain, self.drained)
         self.reads.append(Read(data, ancillary, time.monotonic_ns(), max(floor, certain), certain))
         self.waiting += max(len(data), _LEAST_COUNTED)
+        self.ended = not data
         if len(data) < READ_BYTES:
             self.drained = before  # a short read emptied the queue: what comes next came after this
         return True
@@ -183,11 +195,11 @@ class Reader:
             self._inboxes[inbox.sock.fileno()] = inbox
             self._epoll.register(inbox.sock.fileno(), select.EPOLLIN)
 
-    def remove(self, inbox: Inbox) -> None:
-        """Read it no longer. What was read and not taken stays in the inbox."""
+    def close(self, inbox: Inbox) -> None:
+        """Read it no longer, and close its socket: that takes it out of the epoll set too."""
         with self._lock:
-            if self._inboxes.pop(inbox.sock.fileno(), None) is not None and not inbox.paused:
-                self._unregister(inbox)
+            self._inboxes.pop(inbox.sock.fileno(), None)
+            inbox.sock.close()
 
     def read(self, inbox: Inbox) -> bool:
         """Read this one socket once, now; False where there is nothing to read."""
@@ -216,15 +228,9 @@ class Reader:
     def _deliver(self, inboxes: list[Inbox]) -> None:
         for inbox in inboxes:
             inbox.deliver()
-            if inbox.paused:
-                self._resume(inbox)
-
-    def _resume(self, inbox: Inbox) -> None:
-        with self._lock:
-            fd = inbox.sock.fileno()
-            if self._epoll is not None and self._inboxes.get(fd) is inbox and not inbox.reads:
-                inbox.paused = False
-                self._epoll.register(fd, select.EPOLLIN)
+            if inbox.paused or inbox.full:
+                with self._lock:
+                    self._settle(inbox)
 
     # Both, under the lock. -------------------------------------------------------------------------------------------
 
@@ -240,11 +246,21 @@ class Reader:
             inbox = self._inboxes.get(fd)
             if inbox is not None and inbox.read(floor, certain):
                 touched.append(inbox)
-                last = inbox.reads[-1]
-                if not last.data or inbox.waiting >= _MOST_WAITING:
-                    inbox.paused = True  # ended, or more than the loop has taken: the kernel keeps the rest
-                    self._unregister(inbox)
         return touched
+
+    def _settle(self, inbox: Inbox) -> None:
+        """Look away from what has ended, or was read and not taken; look again once it was: the kernel keeps the rest.
+
+        Asked after the reads were delivered, for most sockets that end are closed by then.
+        """
+        fd = inbox.sock.fileno()
+        if self._epoll is None or self._inboxes.get(fd) is not inbox or inbox.paused == inbox.full:
+            return
+        inbox.paused = inbox.full
+        if inbox.paused:
+            self._epoll.unregister(fd)
+        else:
+            self._epoll.register(fd, select.EPOLLIN)
 
     def _prompt(self, now: int) -> bool:
         """Whether the loop or its deputy would have noticed an arrival at once: not both were kept away."""
@@ -252,14 +268,10 @@ class Reader:
             return self._sentinel.overdue_ns(now) < _LOOP_STARVED_NS
         return now - self._alive < _STARVED_NS
 
-    def _unregister(self, inbox: Inbox) -> None:
-        if self._epoll is not None:
-            self._epoll.unregister(inbox.sock.fileno())
-
     # The deputy. -----------------------------------------------------------------------------------------------------
 
     def _watch(self, epoll: select.epoll) -> None:
-        strength = _MOST_LOOKS
+        strength, idle = _MOST_LOOKS, 0
         while self._epoll is epoll:
             if strength < 1:
                 time.sleep(TIRED_S)
@@ -270,8 +282,10 @@ class Reader:
             if found or called:
                 strength -= 1
             else:
-                if away:
+                idle = idle + 1 if away else 0
+                if idle >= _IDLE_LOOKS:
                     self._await_arrival(epoll)
+                    idle = 0
                 strength = min(_MOST_LOOKS, strength + (time.monotonic_ns() - began) * _LOOKS_PER_NS)
             self._alive = time.monotonic_ns()
 
@@ -286,6 +300,8 @@ class Reader:
             if self._epoll is not epoll:
                 return True
             touched = self._read_ready(epoll)
+            for inbox in touched:
+                self._settle(inbox)
             self._full += touched
             call = bool(touched) and not self._called
             self._called = self._called or call

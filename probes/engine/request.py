@@ -1,11 +1,12 @@
 """What the upgrade request carries of a target's credentials: in the URL, in headers, or among the subprotocols."""
 
+import json
 import re
 from collections.abc import Mapping
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from probes.engine.fields import ScriptError
-from probes.engine.script import TargetSpec
+from probes.engine.script import TOKEN, TargetSpec
 
 _SENDABLE = re.compile(r"[\x21-\x7e]*")
 
@@ -42,6 +43,11 @@ def headers_of(spec: TargetSpec) -> Mapping[str, str]:
         given = [headers.pop(name) for name in list(headers) if name.lower() == "cookie"]
         headers["Cookie"] = "; ".join([*given, *(f"{name}={value}" for name, value in script.cookies.items())])
     return headers
+
+
+def with_token(spec: TargetSpec, text: str) -> str:
+    """A message with the token where the script puts it into the conversation."""
+    return text.replace(TOKEN, json.dumps(spec.token)[1:-1]) if TOKEN in text else text
 
 
 def _checked(token: str) -> str:

@@ -13,17 +13,15 @@ Every stage may skip ahead to LEAVING (our close is sent) or DONE (the findings 
 
 from collections.abc import Mapping, Sequence
 
-from websockets.client import ClientProtocol
-from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Event, State
-from websockets.typing import Subprotocol
+from websockets.typing import BytesLike
 
-from probes.engine import classification, messages, request
+from probes.engine import classification, messages
 from probes.engine.classification import Finding, Phase
 from probes.engine.conversation import SHOWN_CHARS, Conversation, Stage
 from probes.engine.guardrails import Limits
-from probes.engine.script import TargetSpec, endpoint
+from probes.engine.script import TargetSpec
 from probes.engine.transcript import Transcript
 from probes.engine.upgrade import Upgrade, readable
 from probes.engine.wires import WireError
@@ -32,7 +30,7 @@ _CLOSE_NORMAL = 1000
 _CLOSE_ABNORMAL = 1006
 _CLOSE_INVALID_DATA = 1007
 _CLOSE_PATIENCE_NS = 250_000_000
-_DEFLATE = [ClientPerMessageDeflateFactory(client_max_window_bits=True)]
+_DATA = (Opcode.TEXT, Opcode.BINARY)
 
 
 class Session(Conversation):
@@ -54,20 +52,15 @@ class Session(Conversation):
         self._bytes = self._frames = self._messages = self._unread = 0
         self._parts: list[bytes | bytearray] = []
         self._parts_kind = "text"
-        self._protocol = ClientProtocol(
-            endpoint(request.url_of(spec)),
-            subprotocols=[Subprotocol(name) for name in request.subprotocols_of(spec)] or None,
-            extensions=_DEFLATE if spec.script.compression else None,
-            max_size=limits.message_bytes,
-        )
-        self._upgrade = Upgrade(self._protocol, spec, limits.header_bytes)
+        self._protocol = self.prepared.protocol(limits.message_bytes)
+        self._upgrade = Upgrade(self._protocol, self.prepared, limits.header_bytes)
 
     # What goes in. ---------------------------------------------------------------------------------------------------
 
     def begin(self, started: int) -> None:
         """Start the clock: `started` in monotonic ns."""
         self.started = self._at = self._seen = self._floor = started
-        self.deadline = self.late_after = started + int(self.spec.deadline_s * 1e9)
+        self.deadline = self.late_after = started + self.prepared.deadline_ns
         self.mark("started", started)
 
     def fail(self, *findings: Finding) -> None:
@@ -137,13 +130,18 @@ class Session(Conversation):
         """Whether the peer is owed a moment to close the connection first."""
         return self.close_code != _CLOSE_ABNORMAL and self._protocol.state is not State.CONNECTING
 
+    @property
+    def silent(self) -> bool:
+        """Whether there is nothing to send."""
+        return not self._protocol.writes
+
     def outgoing(self, now: int) -> bytes:
         """Everything to send. Call it just before the send call: `now` becomes the mark of what is sent."""
         writes = self._protocol.data_to_send()
         for name in self._pending_marks:
             self.mark(name, now)
-            if name == "trigger_sent" and self.spec.script.events_within_s:
-                self.late_after = min(self.deadline, now + int(self.spec.script.events_within_s * 1e9))
+            if name == "trigger_sent" and self.prepared.late_ns:
+                self.late_after = min(self.deadline, now + self.prepared.late_ns)
         for kind, text in self._pending_notes:
             self.transcript.note(now, now, "out", kind, text)
         self._pending_marks.clear()
@@ -181,13 +179,21 @@ class Session(Conversation):
 
     def _take(self, events: Sequence[Event]) -> None:
         compressed = bool(self._protocol.extensions)
-        for left, event in zip(range(len(events) - 1, -1, -1), events, strict=True):
+        left = len(events)
+        for event in events:
+            left -= 1
             if isinstance(event, Frame):
                 self._frames += 1
-                self._unread -= _wire_size(event)
-                # What was compressed has another size on the wire: there the last frame of a read is what counts.
+                size = len(event.data)
+                # Of an unmasked, uncompressed frame on the wire (RFC 6455 section 5.2).
+                self._unread -= size + (2 if size < 126 else 4 if size < 65_536 else 10)
+                # What was compressed has another size: there the last frame of a read is what counts.
                 last = not left and not self._protocol.reader.buffer if compressed else self._unread == 0
-                self._frame(event, exact=last)
+                if event.fin and event.opcode in _DATA and not self._parts:
+                    self._parts_kind = "text" if event.opcode is Opcode.TEXT else "binary"
+                    self._message(event.data, exact=last)
+                else:
+                    self._frame(event, exact=last)
             if self.stage is Stage.DONE:
                 return
         if self._protocol.parser_exc is not None:
@@ -206,13 +212,15 @@ class Session(Conversation):
         else:
             if opcode is not Opcode.CONT:
                 self._parts_kind = "text" if opcode is Opcode.TEXT else "binary"
-            self._parts.append(frame.data if isinstance(frame.data, bytes | bytearray) else bytes(frame.data))
+            self._parts.append(bytes(frame.data))
             if frame.fin:
-                data = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+                data = b"".join(self._parts)
                 self._parts.clear()
                 self._message(data, exact=exact)
 
-    def _message(self, data: bytes | bytearray, *, exact: bool) -> None:
+    def _message(self, data: BytesLike, *, exact: bool) -> None:
+        if not isinstance(data, bytes | bytearray):
+            data = bytes(data)
         try:
             text = data.decode()
         except UnicodeDecodeError as error:
@@ -313,11 +321,5 @@ class Session(Conversation):
         self._protocol.send_ping(payload)
         return True
 
-    def _note(self, kind: str, text: str) -> None:
+    def _note(self, kind: str, text: str | bytes) -> None:
         self.transcript.note(self._at, self._seen, "in", kind, text)
-
-
-def _wire_size(frame: Frame) -> int:
-    """Bytes of an unmasked, uncompressed frame (RFC 6455 section 5.2)."""
-    size = len(frame.data)
-    return size + (2 if size < 126 else 4 if size < 65_536 else 10)

@@ -11,6 +11,7 @@ from probes.engine.outcome import Frame
 _HEAD = 40
 _TAIL = 20
 _FRAME_CHARS = 2_000
+_KEPT_CHARS = 2 * _FRAME_CHARS
 _HIDDEN = "[redacted]"
 
 _SENSITIVE_HEADER = re.compile(r"authorization|cookie|token|secret|key|password|session", re.IGNORECASE)
@@ -37,6 +38,8 @@ class Redactor:
         self._secrets = re.compile("|".join(re.escape(form) for form in ordered)) if ordered else None
 
     def __call__(self, text: str) -> str:
+        if not text:
+            return text
         if self._secrets is not None:
             text = self._secrets.sub(_HIDDEN, text)
         lowered = text.lower()
@@ -61,19 +64,22 @@ def _keep_name(match: re.Match[str]) -> str:
     return (match["header"] or match["scheme"] or match["field"] or "") + _HIDDEN
 
 
+_Row = tuple[int, int, str, str, str | bytes]
+
+
 class Transcript:
     """Keeps the first and the last frames. Text is cut when recorded, so that a flood costs nothing."""
 
     __slots__ = ("_head", "_skipped", "_tail")
 
     def __init__(self) -> None:
-        self._head: list[tuple[int, int, str, str, str]] = []
-        self._tail: deque[tuple[int, int, str, str, str]] = deque(maxlen=_TAIL)
+        self._head: list[_Row] = []
+        self._tail: deque[_Row] = deque(maxlen=_TAIL)
         self._skipped = 0
 
-    def note(self, at: int, seen: int, direction: str, kind: str, text: str) -> None:
-        """Record a frame. `at` and `seen` in ns; `direction` "in" or "out"."""
-        row = (at, seen, direction, kind, text if len(text) <= 2 * _FRAME_CHARS else text[: 2 * _FRAME_CHARS])
+    def note(self, at: int, seen: int, direction: str, kind: str, text: str | bytes) -> None:
+        """Record a frame. `at` and `seen` in ns; `direction` "in" or "out". Bytes are read when somebody looks."""
+        row = (at, seen, direction, kind, text if len(text) <= _KEPT_CHARS else text[:_KEPT_CHARS])
         if len(self._head) < _HEAD:
             self._head.append(row)
             return
@@ -88,15 +94,16 @@ class Transcript:
             rows.append((*self._tail[0][:2], "in", "note", f"{self._skipped} frames left out"))
         frames = []
         for at, seen, direction, kind, text in (*rows, *self._tail):
-            shown = _shorten(text, redact, min(_FRAME_CHARS, max_chars))
+            read = text if isinstance(text, str) else text.decode(errors="backslashreplace").rstrip()
+            shown = _shorten(read, redact, min(_FRAME_CHARS, max_chars), cut=len(text) >= _KEPT_CHARS)
             max_chars -= len(shown)
             frames.append(Frame(((at if kernel else seen) - started) // 1000, direction, kind, shown))
         return tuple(frames)
 
 
-def _shorten(text: str, redact: Redactor, limit: int) -> str:
-    """Redact first, cut afterwards; what the recording cut may end in half a secret, so its end goes."""
+def _shorten(text: str, redact: Redactor, limit: int, *, cut: bool) -> str:
+    """Redact first, shorten afterwards; what the recording cut may end in half a secret, so its end goes."""
     shown = redact(text)
-    if len(text) >= 2 * _FRAME_CHARS and redact.longest:
+    if cut and redact.longest:
         shown = shown[: -redact.longest]
     return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"[:limit]

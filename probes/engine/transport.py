@@ -32,6 +32,44 @@ class _Tls:
         self.established = False
 
 
+class Lingering:
+    """Finished sockets that wait for their peer's EOF, each for the same time: the first to come is the first due."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+        self.seconds = seconds
+        self._loop = loop
+        self._waiting: dict[int, tuple[float, Callable[[], None]]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, fd: int, drop: Callable[[], None]) -> None:
+        """Let this socket linger; `drop` closes it, and is called when its time is over."""
+        due = self._loop.time() + self.seconds
+        self._waiting[fd] = due, drop
+        if self._timer is None:
+            self._timer = self._loop.call_at(due, self._due)
+
+    def discard(self, fd: int) -> None:
+        """It lingers no longer."""
+        self._waiting.pop(fd, None)
+
+    def stop(self) -> None:
+        """Drop them all."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for _due, drop in list(self._waiting.values()):
+            drop()
+
+    def _due(self) -> None:
+        self._timer = None
+        now = self._loop.time()
+        for due, drop in list(self._waiting.values()):
+            if due > now:
+                self._timer = self._loop.call_at(due, self._due)
+                return
+            drop()
+
+
 class Wire:
     """Drives one session over a connected socket until it is done or the deadline passes."""
 
@@ -53,12 +91,11 @@ class Wire:
         self._finished: asyncio.Future[None] = self._loop.create_future()
         self._wake: asyncio.TimerHandle | None = None
         self._wake_at: int | None = None
-        self._on_released: Callable[[Wire], None] | None = None
+        self._lingering: Lingering | None = None
         self._discarded = 0
-        self._linger_timer: asyncio.TimerHandle | None = None
 
     async def run(self, tls: ssl.SSLContext | None, host: str) -> None:
-        """Converse until the session is done. Raises only what is our own fault."""
+        """Converse until the session is done. Raises only what is our own fault. `release` or `drop` must follow."""
         self._reader.add(self._inbox)
         timer = self._loop.call_at(self._deadline, self._guarded, self._deadline_passed)
         try:
@@ -68,17 +105,14 @@ class Wire:
             timer.cancel()
             if self._wake is not None:
                 self._wake.cancel()
-            self._reader.remove(self._inbox)
-            self._inbox.deliver = _ignore
             if self._writing:
                 self._loop.remove_writer(self._fd)
 
-    def release(self, linger_s: float, on_released: "Callable[[Wire], None]") -> bool:
-        """Give the socket up; True where it lingers in the background for the peer's EOF, at most `linger_s`."""
-        if not self._session.polite or linger_s <= 0:
-            self._sock.close()
-            return False
-        self._on_released = on_released
+    def release(self, lingering: Lingering) -> None:
+        """Give the socket up: close it, or let it linger in the background for the peer's EOF."""
+        if not self._session.polite or lingering.seconds <= 0:
+            self.drop()
+            return
         try:
             if self._tls is not None and self._tls.established:
                 self._say_goodbye(self._tls)
@@ -86,11 +120,13 @@ class Wire:
             if "closed" not in self._session.marks:
                 self._sock.shutdown(socket.SHUT_WR)
         except OSError:
-            self._sock.close()
-            return False
-        self._loop.add_reader(self._fd, self._discard)
-        self._linger_timer = self._loop.call_later(linger_s, self.drop)
-        return True
+            self.drop()
+            return
+        lingering.add(self._sock.fileno(), self.drop)
+        self._lingering = lingering
+        self._inbox.deliver = self._discard
+        if self._inbox.reads:
+            self._discard()
 
     def _say_goodbye(self, tls: _Tls) -> None:
         """Send TLS's close_notify (RFC 8446 section 6.1): without it the peer waits for ours before it closes."""
@@ -100,13 +136,12 @@ class Wire:
             self._sock.send(data)
 
     def drop(self) -> None:
-        """Close a lingering socket now."""
-        if self._linger_timer is not None:
-            self._linger_timer.cancel()
-        self._loop.remove_reader(self._fd)
-        self._sock.close()
-        if self._on_released is not None:
-            self._on_released(self)
+        """Close the socket now."""
+        self._inbox.deliver = _ignore
+        if self._lingering is not None:
+            self._lingering.discard(self._fd)
+            self._lingering = None
+        self._reader.close(self._inbox)
 
     def _guarded(self, step: Callable[..., object], *args: object) -> None:
         """Run a callback; an error of ours ends the probe instead of vanishing in the loop's handler."""
@@ -133,7 +168,8 @@ class Wire:
         reads = self._inbox.reads
         while reads and not self._finished.done():
             self._guarded(self._take, reads.popleft())
-        self._inbox.taken()
+        if not reads:
+            self._inbox.waiting = 0
 
     def _take(self, read: Read) -> None:
         if not read.data:
@@ -145,13 +181,12 @@ class Wire:
         else:
             self._decrypt(self._tls, read.data, at, read.seen, read.floor_of(at))
         self._flush()
-        self._arm()
+        if self._session.wake_at != self._wake_at:
+            self._arm()
 
     def _arm(self) -> None:
         """Keep the timer where the session wants to be woken."""
         at = self._session.wake_at
-        if at == self._wake_at:
-            return
         if self._wake is not None:
             self._wake.cancel()
         self._wake_at = at
@@ -233,6 +268,8 @@ class Wire:
     def _flush(self) -> None:
         """Send what the session has to say; the mark of a send is read just before the call."""
         tls = self._tls
+        if tls is None and not self._unsent and self._session.silent:
+            return
         if tls is None or tls.established:
             data = self._session.outgoing(time.monotonic_ns())
             if tls is not None:
@@ -262,15 +299,14 @@ class Wire:
         self._writing = sent < len(data)
 
     def _discard(self) -> None:
-        try:
-            self._discarded += (count := len(self._sock.recv(READ_BYTES)))
-            if count > 0 and self._discarded < _LINGER_BYTES:
+        """What still comes is of no interest but for its end."""
+        inbox = self._inbox
+        for read in inbox.reads:
+            self._discarded += len(read.data)
+            if not read.data or self._discarded >= _LINGER_BYTES:
+                self.drop()
                 return
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            pass
-        self.drop()
+        inbox.taken()
 
 
 def _ignore() -> None:

@@ -5,21 +5,18 @@ error answer need not be read to its end.
 """
 
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from websockets.client import ClientProtocol
-from websockets.datastructures import Headers
 from websockets.exceptions import InvalidMessage
-from websockets.http11 import Request, Response
+from websockets.http11 import Response
 from websockets.protocol import Event
 from websockets.typing import BytesLike
 
-from probes.engine import classification, request
+from probes.engine import classification
 from probes.engine.classification import Finding, Phase
-from probes.engine.script import Script, TargetSpec
-
-USER_AGENT = "Readywire-Probe/1"
+from probes.engine.prepared import Prepared
+from probes.engine.protocol import Protocol
 
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5]\d\d)(?: ([^\r\n]*))?\r?\n")
@@ -30,23 +27,18 @@ _TLS_ALERT = 0x15  # RFC 8446 section 5.1: what a TLS port answers to plain text
 _POINTERS = re.compile(rb"(?im)^(?:location|retry-after|www-authenticate):[^\r\n]*")
 _SWITCHING = 101
 
-# Requests as sent, by what they depend on, with a place for the key that is new each time.
-_TEXTS: dict[Hashable, str] = {}
-_MAX_TEXTS = 4096
-_KEY = "\0key\0"
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What the server answered. No findings: the connection is open."""
 
     findings: tuple[Finding, ...]
-    shown: str
+    shown: str | bytes
     """Head, and the beginning of an error's body, for the transcript."""
     status: int | None = None
     surplus: int = 0
     """Bytes of frames that came in the same read."""
-    events: tuple[Event, ...] = ()
+    events: Sequence[Event] = ()
     """The frames among them that were complete."""
     headers: Mapping[str, str] | None = None
     """By lower-case name; the first value of each."""
@@ -55,27 +47,16 @@ class Answer:
 class Upgrade:
     """One upgrade over a protocol that is still connecting."""
 
-    def __init__(self, protocol: ClientProtocol, spec: TargetSpec, header_bytes: int) -> None:
+    def __init__(self, protocol: Protocol, prepared: Prepared, header_bytes: int) -> None:
         self._protocol = protocol
-        self._spec = spec
+        self._prepared = prepared
         self._header_bytes = header_bytes
         self._head = bytearray()
 
     def request(self) -> str:
         """Queue the request in the protocol; returns its text for the transcript."""
-        prepared = _Prepared(self._text(), self._protocol.key)
-        self._protocol.send_request(prepared)
-        return prepared.text.rstrip()
-
-    def _text(self) -> str:
-        spec = self._spec
-        headers = request.headers_of(spec)
-        known = (spec.url, spec.token, spec.script.subprotocols, _shape(spec.script), *headers.items())
-        text = _TEXTS.get(known)
-        if text is None:
-            if len(_TEXTS) >= _MAX_TEXTS:
-                _TEXTS.clear()
-            text = _TEXTS[known] = _request_text(self._protocol, headers)
+        text = self._prepared.request(self._protocol.key)
+        self._protocol.send_raw(text.encode("latin-1"))
         return text
 
     def received(self, data: bytes) -> Answer | None:
@@ -105,46 +86,23 @@ class Upgrade:
         return Answer(tuple(findings), readable(answer[:body_at]) + body, status)
 
     def _switch(self, answer: bytes, body_at: int) -> Answer:
-        shown = readable(answer[:body_at]).rstrip()
+        head, surplus = answer[:body_at], len(answer) - body_at
+        if (known := self._protocol.recall(head, answer[body_at:])) is not None:
+            opened, events = known
+            return Answer((), head, _SWITCHING, surplus, events, opened.headers)
         self._protocol.receive_data(answer)
         events = self._protocol.events_received()
         error = self._protocol.handshake_exc
         if error is not None:
             cause = error.__cause__ if isinstance(error, InvalidMessage) else None
             finding = classification.handshake_failed(cause if isinstance(cause, Exception) else error)
-            return Answer((finding,), shown, _SWITCHING)
-        response = events[0]
+            return Answer((finding,), head, _SWITCHING)
         headers: dict[str, str] = {}
-        if isinstance(response, Response):
+        if isinstance(response := events[0], Response):
             for name, value in response.headers.raw_items():
                 headers.setdefault(name.lower(), value)
-        return Answer((), shown, _SWITCHING, len(answer) - body_at, tuple(events[1:]), headers)
-
-
-def _shape(script: Script) -> Hashable:
-    """What else of a script its request depends on."""
-    return script.auth, script.auth_name, script.compression, tuple(script.query.items())
-
-
-class _Prepared(Request):
-    """A request whose text is known but for its key: building one header by header costs more than its parsing."""
-
-    def __init__(self, text: str, key: str) -> None:
-        super().__init__("", Headers())
-        self.text = text.replace(_KEY, key)
-
-    def serialize(self) -> bytes:
-        return self.text.encode("latin-1")
-
-
-def _request_text(protocol: ClientProtocol, headers: Mapping[str, str]) -> str:
-    ours = protocol.connect()
-    ours.headers["User-Agent"] = USER_AGENT
-    for name, value in headers.items():
-        if name in ours.headers:
-            del ours.headers[name]
-        ours.headers[name] = value
-    return ours.serialize().decode("latin-1").replace(protocol.key, _KEY)
+        self._protocol.remember(head, headers)
+        return Answer((), head, _SWITCHING, surplus, events[1:], headers)
 
 
 def readable(data: BytesLike) -> str:

@@ -3,9 +3,8 @@
 from probes.engine import classification
 from probes.engine.classification import Finding
 from probes.engine.outcome import EventDefect, Events, Frame, Outcome
-from probes.engine.script import endpoint
 from probes.engine.session import Session
-from probes.engine.transcript import Redactor, secrets_of
+from probes.engine.transcript import Redactor
 
 # A figure that this process read itself is spoiled where the loop was away for more than 5 ms, or a tenth of it.
 _LAG_US = 5_000
@@ -30,12 +29,15 @@ def outcome_of(
     """
     events = _events(session, kernel=kernel)
     findings = [*session.findings, *_early(session)]
-    findings += classification.event_findings(events.defects, " ".join(filter(None, (session.gave_up, _left(events)))))
+    if events.defects:
+        said = " ".join(filter(None, (session.gave_up, _left(events))))
+        findings += classification.event_findings(events.defects, said)
     if session.timed_out and lag_us * 2 > session.spec.deadline_s * 1e6:
         findings.append(classification.prober_stalled(lag_us, session.phase))
     verdict = classification.verdict(findings)
-    redact = _redactor(session)
+    redact = session.prepared.redactor
     marks = session.marks if kernel else session.seen
+    started = session.started
     return Outcome(
         kind=verdict.kind,
         phase=verdict.phase,
@@ -44,7 +46,7 @@ def outcome_of(
         start_delay_us=start_delay_us,
         marks={
             "intended": -start_delay_us,
-            **{name: (at - session.started) // 1000 for name, at in marks.items()},
+            **{name: (at - started) // 1000 for name, at in marks.items()},
         },
         events=events,
         close_code=session.close_code,
@@ -102,12 +104,3 @@ def _spoiled(session: Session, lag_us: int) -> bool:
     ready, upgraded = session.seen.get("ready"), session.seen.get("upgraded")
     window_us = (ready - upgraded) // 1000 if ready is not None and upgraded is not None else 0
     return lag_us > _LAG_US or (lag_us > _LAG_NOISE_US and lag_us * _LAG_SHARE > window_us)
-
-
-def _redactor(session: Session) -> Redactor:
-    spec = session.spec
-    secrets = secrets_of(spec.token, spec.headers, all_headers=True) | secrets_of("", spec.script.headers)
-    secrets |= spec.connection.secrets()
-    secrets |= set(spec.script.cookies.values()) | secrets_of("", spec.script.query)
-    user_info = endpoint(spec.url).user_info
-    return Redactor(secrets | {user_info[1]} if user_info else secrets)

@@ -8,11 +8,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from hypothesis import given
+from hypothesis import strategies as st
 from websockets.sync.server import ServerConnection, serve
 from websockets.typing import Subprotocol
 
 from probes.engine.client import Prober
-from probes.engine.clock import SO_TIMESTAMPNS, KernelClock, Sentinel, stamping, wall_offset_ns
+from probes.engine.clock import SO_TIMESTAMPNS, KernelClock, Peaks, Sentinel, stamping, wall_offset_ns
 from probes.engine.guardrails import Policy
 from probes.engine.script import TargetSpec
 from tests.support.chat_server import READY, run_of
@@ -107,6 +109,16 @@ async def test_the_kernel_stamps_reads_before_the_first_probe() -> None:
     """Switching it on takes the kernel a moment, which no probe should meet."""
     with socket.socket() as keeper:
         assert await stamping(keeper)
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(1, 9)), max_size=60), st.integers(0, 3_000))
+def test_the_longest_lateness_since_an_instant_is_found(steps: list[tuple[int, int]], since: int) -> None:
+    peaks, noted, at = Peaks(), [], 0
+    for wait, late in steps:
+        at += wait
+        peaks.note(at, late)
+        noted.append((at, late))
+    assert peaks.since(since) == max((late for instant, late in noted if instant >= since), default=0)
 
 
 async def test_the_sentinel_sees_a_blocked_loop() -> None:

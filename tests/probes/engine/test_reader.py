@@ -149,8 +149,7 @@ async def test_bytes_stay_whole_and_in_order_whoever_read_them(reader: Reader) -
         time.sleep(0.01)  # noqa: ASYNC251 - keeping the loop away is the point
         await asyncio.sleep(0.005)
     sender.join()
-    reader.remove(taker.inbox)
-    near.close()
+    reader.close(taker.inbox)
     assert bytes(taker.data) == sent
     assert taker.threads == {threading.get_ident()}
 
@@ -167,27 +166,45 @@ async def test_a_flood_while_the_loop_is_away_is_left_in_the_kernel(reader: Read
     assert taker.inbox.waiting < 1_000_000
     await await_until(lambda: len(taker.data) == flood, what="all of it came")
     sender.join()
-    reader.remove(taker.inbox)
-    near.close()
+    reader.close(taker.inbox)
     far.close()
 
 
-async def test_a_socket_that_was_removed_is_read_no_more(reader: Reader) -> None:
-    """Its owner may still read it, for instance until the peer's EOF."""
+async def test_a_socket_that_was_closed_is_read_no_more_and_its_number_may_come_again(reader: Reader) -> None:
     far, near = socket.socketpair()
+    closed = Taker(near)
+    reader.add(closed.inbox)
+    number = near.fileno()
+    reader.close(closed.inbox)
     other, watched = socket.socketpair()
-    removed, kept = Taker(near), Taker(watched)
-    reader.add(removed.inbox)
+    kept = Taker(watched)
+    assert number in (other.fileno(), watched.fileno())
     reader.add(kept.inbox)
-    reader.remove(removed.inbox)
-    far.send(b"for its owner")
     other.send(b"for the probe")
     await await_until(lambda: kept.data == b"for the probe", what="the other is read")
-    assert not removed.data
-    assert near.recv(100) == b"for its owner"
-    reader.remove(kept.inbox)
-    for sock in (far, near, other, watched):
-        sock.close()
+    assert not closed.data
+    reader.close(kept.inbox)
+    far.close()
+    other.close()
+
+
+async def test_a_socket_that_ended_is_looked_at_once_though_nobody_closes_it(reader: Reader) -> None:
+    """Its end stays readable: looking on would take the processor."""
+    far, near = socket.socketpair()
+    taker = Taker(near)
+    reader.add(taker.inbox)
+    far.close()
+    await await_until(lambda: taker.ended, what="its end was read")
+    other, watched = socket.socketpair()
+    kept = Taker(watched)
+    reader.add(kept.inbox)
+    other.send(b"later")
+    await await_until(lambda: kept.data == b"later", what="others are read")
+    assert taker.inbox.paused
+    assert not taker.inbox.reads
+    reader.close(kept.inbox)
+    reader.close(taker.inbox)
+    other.close()
 
 
 async def test_the_last_reader_restores_the_processs_settings() -> None:
