@@ -7,7 +7,7 @@ STAMPS := build/stamps
 PLOTLY := build/vendor/vendor/plotly-cartesian.min.js
 STATIC_SOURCES := $(shell find static -type f 2>/dev/null)
 
-.PHONY: serve test lint lock format screenshots
+.PHONY: serve test proof lint lock format screenshots
 .DELETE_ON_ERROR:
 
 serve: $(STAMPS)/runtime $(STAMPS)/static
@@ -15,6 +15,10 @@ serve: $(STAMPS)/runtime $(STAMPS)/static
 
 test: $(STAMPS)/dev $(STAMPS)/static
 	@$(BIN)/python -m tests.run
+
+# The long proofs at full size, one after the other: most of an hour, on a machine that does nothing else.
+proof: $(STAMPS)/dev $(STAMPS)/static
+	@$(BIN)/python -m tests.proof
 
 lint: $(STAMPS)/dev $(STAMPS)/static
 	@$(BIN)/python -m tests.lint

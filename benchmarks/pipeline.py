@@ -22,6 +22,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psutil
 from websockets.asyncio.client import connect
@@ -87,6 +88,7 @@ def main() -> int:
     parser.add_argument("--servers", type=int, default=2, help="processes of the chat service")
     parser.add_argument("--postgresql", action="store_true")
     parser.add_argument("--restart", action="store_true")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     arguments = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -96,7 +98,9 @@ def main() -> int:
         pipeline.running["chat service"] = service
         _use_django(pipeline.environ)
         _make_targets(arguments, url)
-        asyncio.run(_measure(pipeline, arguments))
+        found = asyncio.run(_measure(pipeline, arguments))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(found))
     return 0
 
 
@@ -112,6 +116,7 @@ def _pipeline(folder: Path, database: str, workers: int) -> Iterator[Pipeline]:
         "PORT": str(port),
         "DJANGO_SETTINGS_MODULE": "dashboard.settings",
         "PROBE_MAX_IN_FLIGHT": "5000",
+        "PROBE_ALLOW_PRIVATE": "1",
     }
     pipeline = Pipeline(environ, port)
     try:
@@ -161,13 +166,14 @@ def _make_targets(arguments: argparse.Namespace, url: str) -> None:
             )
 
 
-async def _measure(pipeline: Pipeline, arguments: argparse.Namespace) -> None:
+async def _measure(pipeline: Pipeline, arguments: argparse.Namespace) -> dict[str, Any]:
+    restarted: dict[str, float] = {}
     heard: list[int] = []
     listener = asyncio.create_task(_listen(pipeline, heard))
     await asyncio.sleep(WARM_UP_S)
     began, before, updates = datetime.now(UTC), pipeline.cpu(), len(heard)
     if arguments.restart:
-        await asyncio.to_thread(_restart, pipeline, arguments)
+        restarted = await asyncio.to_thread(_restart, pipeline, arguments)
     else:
         await asyncio.sleep(arguments.seconds)
     ended, after = datetime.now(UTC), pipeline.cpu()
@@ -177,10 +183,11 @@ async def _measure(pipeline: Pipeline, arguments: argparse.Namespace) -> None:
     listener.cancel()
     await asyncio.gather(listener, return_exceptions=True)
     seconds = (ended - began).total_seconds()
-    await asyncio.to_thread(_report, began, ended, arguments)
+    found = await asyncio.to_thread(_report, began, ended, arguments)
     print(f"live socket: {updates / seconds:.1f} updates/s")
     shares = {name: (spent - before.get(name, 0.0)) / seconds for name, spent in after.items()}
     print("share of a core: " + ", ".join(f"{name} {share:.0%}" for name, share in shares.items()))
+    return {**found, "restart": restarted, "live_updates_per_s": updates / seconds, "cores": shares}
 
 
 async def _listen(pipeline: Pipeline, heard: list[int]) -> None:
@@ -210,7 +217,7 @@ def _listens(port: int) -> bool:
         return sock.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _restart(pipeline: Pipeline, arguments: argparse.Namespace) -> None:
+def _restart(pipeline: Pipeline, arguments: argparse.Namespace) -> dict[str, float]:
     """End all that probes, begin again, and wait until every target has been probed."""
     from django.db import connection
 
@@ -234,9 +241,10 @@ def _restart(pipeline: Pipeline, arguments: argparse.Namespace) -> None:
         f"restart: {covered} of {arguments.targets} targets probed again {now - began:.1f} s after the start of the "
         f"processes, {now - first:.1f} s after their first outcome (interval {arguments.interval:g} s)"
     )
+    return {"covered": covered, "after_start_s": now - began, "after_first_s": now - first}
 
 
-def _report(began: datetime, ended: datetime, arguments: argparse.Namespace) -> None:
+def _report(began: datetime, ended: datetime, arguments: argparse.Namespace) -> dict[str, Any]:
     from django.db import connection
 
     from probes.models import Result
@@ -260,6 +268,9 @@ def _report(began: datetime, ended: datetime, arguments: argparse.Namespace) -> 
     for name, row in (("start delay", delays), ("slot to row", waits)):
         if row:
             print(f"{name}: p50 {_share(row, 0.5):.1f} ms, p99 {_share(row, 0.99):.1f} ms, max {row[-1]:.1f} ms")
+    figures = {"p50_ms": _share(delays, 0.5), "p99_ms": _share(delays, 0.99)} if delays else {}
+    ok = sum(row[3] for row in rows) / seconds
+    return {"ok_per_s": ok, "recorded_per_s": len(ran) / seconds, "missed": kinds["missed"], "start_delay": figures}
 
 
 def _share(row: list[float], share: float) -> float:

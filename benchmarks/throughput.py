@@ -36,11 +36,14 @@ def main() -> int:
     parser.add_argument("--probes", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--clients", default=",".join((*CLIENTS, "artillery")))
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     arguments = parser.parse_args()
     wanted = arguments.clients.split(",")
     with chat_service() as (url, _):
         found = {in_flight: _compare(wanted, f"{url}/ws/chat", arguments, in_flight) for in_flight in IN_FLIGHT}
         used = _artillery(f"{url}/ws/chat", arguments.probes) if "artillery" in wanted else None
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"in_flight": found, "artillery": used}))
     for in_flight, rows in found.items():
         print(f"\n{in_flight} at once")
         if used is not None:

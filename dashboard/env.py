@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from probes.engine.guardrails import allowances
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
@@ -84,10 +86,24 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("TIME_ZONE", "UTC", "Time zone in which pages show clock times."),
     Setting("PROBE_MAX_IN_FLIGHT", "2000", "Probes one worker runs at once; slots above it are missed.", _count),
-    Setting("PROBE_MAX_MESSAGE_BYTES", "1048576", "Largest message a probe reads.", _count),
+    Setting("PROBE_MAX_HEADER_BYTES", "16384", "Longest head of an HTTP answer a probe reads.", _count),
+    Setting("PROBE_MAX_MESSAGE_BYTES", "1048576", "Largest message a probe reads, after decompression.", _count),
+    Setting("PROBE_MAX_TOTAL_BYTES", "16777216", "Most bytes a probe reads in all.", _count),
+    Setting("PROBE_MAX_FRAMES", "10000", "Most frames, and most messages, a probe reads.", _count),
+    Setting("PROBE_SETTLE_MILLISECONDS", "250", "How long a probe waits for stragglers after the last event.", _count),
     Setting(
-        "PROBE_ALLOW_PRIVATE", "1", "1: probes may dial private and loopback addresses; 0: public ones only.", _switch
+        "PROBE_LINGER_MILLISECONDS",
+        "1000",
+        "How long a finished probe leaves it to the target to end TCP first.",
+        _count,
     ),
+    Setting(
+        "PROBE_ALLOW",
+        "",
+        "Private networks and addresses that probes may dial, by comma, each with or without :port.",
+        allowances,
+    ),
+    Setting("PROBE_ALLOW_PRIVATE", "0", "1: scheduled probes may dial every private and loopback address.", _switch),
     Setting("TICK_HORIZON_SECONDS", "2", "How far ahead the tick dispatches slots.", _positive),
     Setting(
         "MISSED_GRACE_SECONDS",
@@ -107,11 +123,18 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("RESULTS_STREAM_LENGTH", "200000", "Outcomes kept in Redis while no recorder runs.", _count),
     Setting("FLUSH_MILLISECONDS", "250", "Longest wait of an outcome before the recorder writes it.", _count),
     Setting("FLUSH_OUTCOMES", "500", "Most outcomes in one transaction.", _count),
+    Setting(
+        "RECORDER_MOST_TARGETS",
+        "5000",
+        "Targets the recorder remembers between flushes; others are read again.",
+        _count,
+    ),
     Setting("RAW_DAYS", "7", "Days that single results are kept.", _count),
     Setting("MINUTE_DAYS", "35", "Days that minute rollups are kept.", _count),
     Setting("HOUR_DAYS", "400", "Days that hour rollups are kept.", _count),
     Setting("TRANSCRIPT_SUCCESS_SHARE", "0.01", "Share of successful probes whose transcript is kept.", _share),
     Setting("TRANSCRIPT_BYTES", "16384", "Longest transcript kept of one probe.", _count),
+    Setting("CERTIFICATE_WARNING_DAYS", "14", "A certificate that expires sooner is told as a warning.", _count),
     Setting("LIVE_UPDATES_PER_SECOND", "2", "Most live updates a page receives in a second.", _positive),
     Setting(
         "REVISION_POLL_MILLISECONDS", "500", "How often each web process reads the revisions from the database.", _count
@@ -133,6 +156,8 @@ def read(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
             values[setting.name] = setting.parse(text)
         except ValueError as error:
             raise SettingError(f"{setting.name}={text!r}: {error}. {setting.meaning}") from error
+    # Whoever runs `manage.py probe` has a shell here, and dials what the machine dials: only a spoken 0 forbids it.
+    values["PROBE_BY_HAND_PRIVATE"] = environ.get("PROBE_ALLOW_PRIVATE", "") != "0"
     data_dir = Path(values["DATA_DIR"])
     values["DATA_DIR"] = data_dir if data_dir.is_absolute() else BASE_DIR / data_dir
     values["SECRET_KEY"] = values["SECRET_KEY"] or secret_key(values["DATA_DIR"])

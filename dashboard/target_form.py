@@ -1,6 +1,6 @@
 """The form of a target: what people type, in seconds and per cent, read into what `probes.targets` takes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,8 +8,11 @@ import yaml
 from django.http import QueryDict
 
 from connections.models import Environment
+from dashboard import connection_form
+from dashboard.connection_form import LONGEST_PEM, SECRETS, FieldError
 from dashboard.submissions import new_key
-from probes.credentials import CredentialsError, unseal
+from probes.bounds import refused
+from probes.engine.fields import read_yaml
 from probes.engine.script import Script, ScriptError
 from probes.models import DEADLINE_MS, INTERVAL_MS, Location, Target
 from probes.targets import TargetError
@@ -36,6 +39,9 @@ SUBJECTS = {
     "tags": "The list",
 }
 """What `probes.targets` says of these fields is the rest of a sentence; of the others, a whole one."""
+PLAIN = ("name", "environment", "url", "interval", "deadline", "objective", "success", "tags", "token", "script")
+SWITCHES = {"compression": "Compression", "early_send": "The first message with the 101"}
+"""Fields of the script that are boxes of the form: the script shown below them leaves them out."""
 LONGEST = 20_000
 
 
@@ -45,7 +51,10 @@ class TargetForm:
 
     values: dict[str, str] = field(default_factory=dict)
     locations: list[str] = field(default_factory=list)
-    forget_token: bool = False
+    ticked: frozenset[str] = frozenset()
+    """Which of SWITCHES are on."""
+    forgets: frozenset[str] = frozenset()
+    """Which stored secrets are to go."""
     key: str = field(default_factory=new_key)
     errors: dict[str, str] = field(default_factory=dict)
 
@@ -58,7 +67,7 @@ class TargetForm:
 
     @classmethod
     def of(cls, target: Target) -> "TargetForm":
-        """A stored target. Its token is never shown again."""
+        """A stored target. Its token and its other secrets are never shown again."""
         values = {
             "name": target.name,
             "environment": target.environment_id,
@@ -69,28 +78,22 @@ class TargetForm:
             "success": f"{target.success_objective * 100:.10g}",
             "tags": ", ".join(target.tags),
             "token": "",
-            "script": yaml.safe_dump(target.script, sort_keys=False, allow_unicode=True),
+            "script": _shown_script(target.script),
+            **connection_form.shown(connection_form.stored_in(target)),
         }
         places = sorted(target.locations.values_list("key", flat=True)) if target.pk else []
-        return cls(values, places)
+        return cls(values, places, frozenset(name for name in SWITCHES if target.script.get(name)))
 
     @classmethod
     def sent(cls, data: QueryDict) -> "TargetForm":
         """What a person sent, as they typed it."""
-        names = (
-            "name",
-            "environment",
-            "url",
-            "interval",
-            "deadline",
-            "objective",
-            "success",
-            "tags",
-            "token",
-            "script",
-        )
-        form = cls({name: data.get(name, "")[:LONGEST] for name in names}, data.getlist("locations"))
-        form.forget_token = data.get("forget_token") == "yes"
+        values = {name: data.get(name, "")[:LONGEST] for name in PLAIN}
+        # A character more than is stored, so that what is too long is told and not cut.
+        values |= {name: data.get(name, "")[: 2 * LONGEST_PEM] for name in connection_form.LABELS}
+        values["family"] = values["family"] or "any"
+        form = cls(values, data.getlist("locations"))
+        form.ticked = frozenset(name for name in SWITCHES if data.get(name) == "yes")
+        form.forgets = frozenset(name for name in SECRETS if data.get(f"forget_{name}") == "yes")
         form.key = data.get("key", "")
         if not 16 <= len(form.key) <= 64:
             form.key = new_key()
@@ -110,23 +113,26 @@ class TargetForm:
             "locations": self.locations,
         }
         try:
-            read["script"] = Script.from_yaml(self.values["script"]).to_json()
+            read["script"] = _with_switches(self.values["script"], self.ticked)
         except ScriptError as error:
-            self.errors["script"] = f"{error}."
+            if error.field in self.ticked:
+                self.errors[error.field] = f"{SWITCHES[error.field]}: {error.fault}. {error.cure}."
+            else:
+                self.errors["script"] = f"{error}."
         return read
 
     def credentials(self, target: Target | None) -> dict[str, Any] | None:
-        """None: keep what is stored. A typed token replaces only the token; secret headers stay."""
-        token = self.values["token"].strip()
-        if target is None:
-            return {"token": token} if token else {}
-        if not token and not self.forget_token:
-            return None
+        """What is to be stored; None: keep what is. Secret headers stay. Fills `errors` with what cannot be read."""
+        stored = connection_form.stored_in(target)
+        typed = self.values["token"].strip()
+        token = typed or ("" if "token" in self.forgets else stored.get("token", ""))
         try:
-            stored = unseal(target.credentials)
-        except CredentialsError:
-            stored = {}
-        return {**stored, "token": token}
+            changed = {**stored, "token": token, **connection_form.read(self.values, self.forgets, stored)}
+        except FieldError as error:
+            self.errors[error.field] = str(error)
+            return None
+        changed = {name: value for name, value in changed.items() if value}
+        return None if changed == stored and not self.forgets else changed
 
     def blame(self, error: TargetError) -> None:
         """Put an error beside the field it came from."""
@@ -145,16 +151,53 @@ class TargetForm:
 
 def context(form: TargetForm, target: Target | None) -> Mapping[str, Any]:
     """What the form's template shows beside the fields."""
+    stored = connection_form.stored_in(target)
+    if form.errors and form.values["client_pem"]:
+        lost = f"{connection_form.LABELS['client_pem']}: not kept, for keys are never shown. Paste it again."
+        form.errors.setdefault("client_pem", lost)
     return {
         "form": form,
         "values": form.values,
         "target": target,
         "environments": Environment.objects.all(),
         "locations": Location.objects.order_by("key"),
-        "has_credentials": bool(target and target.credentials),
-        "script_changed": form.values["script"]
-        != yaml.safe_dump(Script().to_json(), sort_keys=False, allow_unicode=True),
+        "warnings": warnings(form.values["url"], form.values["address"]),
+        "kept": connection_form.secrets_of(stored),
+        "families": connection_form.FAMILIES.items(),
+        "reached_otherwise": _reached_otherwise(form, stored),
+        "script_changed": form.values["script"].replace("\r\n", "\n") != _shown_script(Script().to_json()),
     }
+
+
+def warnings(url: str, address: str) -> dict[str, str]:
+    """Why scheduled probes would not dial what is written, below the field that says what is dialled."""
+    rule = refused(url, address.strip())
+    return {"url": "", "address": rule} if address.strip() else {"url": rule, "address": ""}
+
+
+def _reached_otherwise(form: TargetForm, stored: Mapping[str, Any]) -> bool:
+    """Whether the part about the road to the target is to be seen at once: in use, typed into, or wrong."""
+    used = connection_form.secrets_of(stored) - {"token"}
+    typed = {name for name in connection_form.LABELS if form.values[name] and form.values[name] != "any"}
+    wrong = {*connection_form.LABELS, *SWITCHES} & form.errors.keys()
+    return bool(used or typed or wrong or form.ticked)
+
+
+def _shown_script(script: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(
+        {name: value for name, value in script.items() if name not in SWITCHES}, sort_keys=False, allow_unicode=True
+    )
+
+
+def _with_switches(text: str, ticked: Collection[str]) -> dict[str, Any]:
+    """The script as JSON, with what is ticked. One that names a switch itself decides. Raises ScriptError."""
+    script = Script.from_yaml(text).to_json()
+    named, lines = read_yaml(text)
+    for name in ticked:
+        if not script[name] and name in named:
+            fault = "is ticked here, but false in the conversation"
+            raise ScriptError(name, fault, "Take one of them away", lines.get(name))
+    return Script.from_json({**script, **dict.fromkeys(ticked, True)}).to_json()
 
 
 def _seconds_within(bounds: tuple[int, int]) -> Callable[[str], int]:

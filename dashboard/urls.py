@@ -8,6 +8,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", overview.overview, name="overview"),
     # Before the pages of targets: "add" is no slug (dashboard/target_form.py refuses it).
     path("targets/add/", targets_edit.add, name="target_add"),
+    path("targets/add/address/", targets_edit.address, name="target_address"),
     path("targets/<slug:slug>/", target.target, name="target"),
     path("targets/<slug:slug>/figures.json", chart_data.figures, name="figures"),
     path("targets/<slug:slug>/slots.json", chart_data.slots, name="slots"),

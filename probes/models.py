@@ -194,6 +194,18 @@ class TargetStatus(models.Model):
     """+1 at each write, so that a page knows whether what it shows is the newest."""
 
 
+class ServedCertificate(models.Model):
+    """The certificate that a target showed last; written where it is another than before."""
+
+    target = models.OneToOneField(Target, on_delete=models.CASCADE, primary_key=True, related_name="certificate")
+    subject = models.CharField(max_length=100)
+    issuer = models.CharField(max_length=100)
+    not_before = models.DateTimeField()
+    not_after = models.DateTimeField()
+    since = models.DateTimeField()
+    """The first slot that saw it."""
+
+
 class Flip(models.Model):
     """One change of a target's state: from, to, when, why."""
 

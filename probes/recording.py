@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import transaction
 
-from probes import rollups, rows, statuses
+from probes import certificates, rollups, rows, statuses
 from probes.engine.outcome import FailureKind
 from probes.memory import Known, Memory
 from probes.models import Location, Target
@@ -36,7 +36,9 @@ def record(entries: Iterable[Entry], *, now: datetime, memory: Memory | None = N
         locations = set(Location.objects.values_list("key", flat=True))
         reasons = {identity: _refuse(entry, watched, locations, now) for identity, entry in unique.items()}
         known = memory.take({target_id: row.sequence for target_id, row in held.items()})
-        _store([entry for identity, entry in unique.items() if not reasons[identity]], known, watched, now)
+        accepted = [entry for identity, entry in unique.items() if not reasons[identity]]
+        _store(accepted, known, watched, now)
+        certificates.keep(accepted, memory)
         transaction.on_commit(lambda: memory.keep(known.values()))
     return {identity: reason for identity, reason in reasons.items() if reason}
 

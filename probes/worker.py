@@ -8,8 +8,8 @@ from typing import Any
 from celery import signals
 from django.conf import settings
 
+from probes.bounds import limits, scheduled_policy
 from probes.engine.client import Prober
-from probes.engine.guardrails import Limits, Policy
 from probes.engine.outcome import Outcome
 from probes.engine.script import TargetSpec
 from probes.worker_loop import Capacity, ProbeLoop, Runner
@@ -34,9 +34,7 @@ def loop_for(location: str) -> ProbeLoop:
 
 @asynccontextmanager
 async def _prober() -> AsyncIterator[Runner]:
-    policy = Policy(allow_private=settings.PROBE_ALLOW_PRIVATE, loopback_ports=frozenset(settings.REFERENCE_PORTS))
-    limits = Limits(message_bytes=settings.PROBE_MAX_MESSAGE_BYTES, transcript_chars=settings.TRANSCRIPT_BYTES)
-    async with Prober(policy=policy, limits=limits) as prober:
+    async with Prober(policy=scheduled_policy(), limits=limits()) as prober:
 
         async def run(spec: TargetSpec, intended: float, success_frames: bool) -> Outcome:
             return await prober.probe(spec, intended=intended, success_frames=success_frames)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,11 +12,12 @@ from django.template.loader import render_to_string
 from connections.flags.reading import flag_set, holders, slowest
 from connections.models import Revision
 from dashboard import sentences
+from dashboard.certificates import Told, told
 from dashboard.queries.changes import GOVERNING_FLAGS, last_revisions
 from dashboard.queries.overview import figures, late_after, shown_state
 from dashboard.queries.stories import FAILING, beginnings, with_counts
 from dashboard.sentences import Fault, Story
-from probes.models import Result, Target, TargetStatus
+from probes.models import Result, ServedCertificate, Target, TargetStatus
 
 SIDE_PROBES = 8
 TABLE_PROBES = 30
@@ -150,6 +151,14 @@ class TargetReader:
             parameters=served.definitions.get("readiness-parameters", {}).get("defaultVariant", ""),
             servers=_servers(self.target.environment_id, served.revision, now),
         )
+
+    def certificate(self, now: datetime) -> Told | None:
+        """What the target's certificate says; None over plain ws, and before the first probe."""
+        row = ServedCertificate.objects.filter(target=self.target).first()
+        return self._told(row, now) if row and self.target.url.startswith("wss:") else None
+
+    def _told(self, row: ServedCertificate, now: datetime) -> Told:
+        return told(row, now, self._zone, timedelta(days=settings.CERTIFICATE_WARNING_DAYS))
 
     def changes(self) -> list[Revision]:
         """The newest revisions that touched a governing flag, newest first."""

@@ -30,6 +30,7 @@ def target(request: HttpRequest, slug: str) -> HttpResponse:
     identity = request.GET.get("probe", "")
     opened = probe_queries.find(found, identity) if identity else None
     context: dict[str, Any] = {"target": found, "opened": opened, "gone": bool(identity) and opened is None}
+    context |= {"certificate": TargetReader(found).certificate(timezone.now())}
     context |= {"range": BY_KEY.get(request.GET.get("range", "")), "identity": identity}
     if getattr(request, "htmx", False):
         return render(request, "target/probe.html", context)

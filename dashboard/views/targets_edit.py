@@ -9,18 +9,19 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.text import slugify
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from connections.models import Environment
 from dashboard.permissions import ADMINISTRATOR, RESPONDER, person, require
 from dashboard.submissions import once
-from dashboard.target_form import RESERVED_SLUGS, TargetForm, context
+from dashboard.target_form import RESERVED_SLUGS, TargetForm, context, warnings
 from probes import pausing
 from probes.models import Target
 from probes.targets import TargetError, create_target, update_target
 
 PAUSES = {"15": "15 minutes", "60": "1 hour", "240": "4 hours", "": "until somebody resumes it"}
 LONGEST_REASON = 1000
+LONGEST_ADDRESS = 2000
 
 
 @require(ADMINISTRATOR, "targets")
@@ -32,15 +33,13 @@ def add(request: HttpRequest) -> HttpResponse:
         known = Environment.objects.filter(key=asked).exists()
         return _page(request, TargetForm.empty(asked if known else "staging"), None, 200)
     form = TargetForm.sent(request.POST)
-    fields = form.fields()
+    fields, credentials = form.fields(), form.credentials(None)
     by = person(request).name
 
     def act() -> dict[str, Any]:
         if slugify(fields["name"]) in RESERVED_SLUGS:
             raise TargetError("name", "is taken by an address of this site. Choose another.")
-        target = create_target(
-            by=by, environment=form.values["environment"], credentials=form.credentials(None), **fields
-        )
+        target = create_target(by=by, environment=form.values["environment"], credentials=credentials, **fields)
         return {"slug": target.slug}
 
     return _carry_out(request, form, None, act)
@@ -55,14 +54,23 @@ def edit(request: HttpRequest, slug: str) -> HttpResponse:
         return _page(request, TargetForm.of(target), target, 200)
     form = TargetForm.sent(request.POST)
     form.values["environment"] = target.environment_id
-    fields = form.fields()
+    fields, credentials = form.fields(), form.credentials(target)
     by = person(request).name
 
     def act() -> dict[str, Any]:
-        update_target(target, by=by, credentials=form.credentials(target), **fields)
+        update_target(target, by=by, credentials=credentials, **fields)
         return {"slug": target.slug}
 
     return _carry_out(request, form, target, act)
+
+
+@require(ADMINISTRATOR, "targets")
+@require_safe
+def address(request: HttpRequest) -> HttpResponse:
+    """What a form says below an address that scheduled probes would not dial: asked for when the address changes."""
+    url, node = (request.GET.get(name, "")[:LONGEST_ADDRESS] for name in ("url", "address"))
+    rule = warnings(url, node)["address" if request.GET.get("of") == "address" else "url"]
+    return render(request, "targets/refused.html", {"refused": rule})
 
 
 @require(RESPONDER, "targets")

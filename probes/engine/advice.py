@@ -6,7 +6,7 @@ A status or close code that tells more than the kind does has advice of its own.
 from probes.engine.outcome import FailureKind, Outcome
 
 NEXT_CHECK: dict[FailureKind, str] = {
-    FailureKind.POLICY_DENIED: "Check the address in the URL, or let probes dial it (PROBE_ALLOW_PRIVATE).",
+    FailureKind.POLICY_DENIED: "Check the address in the URL, or let probes dial it (PROBE_ALLOW).",
     FailureKind.PROBE_ERROR: "Look into the prober's log and its machine's load: this is not the target's fault.",
     FailureKind.MISSED: "Check that the probe workers of this location run, and that they keep up.",
     FailureKind.DNS_FAILED: "Ask the name from another machine; check its DNS records and this machine's resolver.",
@@ -34,7 +34,10 @@ NEXT_CHECK: dict[FailureKind, str] = {
     FailureKind.EVENT_LATE: "Look for what slows the run: the model, its tools, or a full send buffer.",
     FailureKind.CLOSED_EARLY: "Look for the close code in the server's log; without one, check proxies' idle timeouts.",
     FailureKind.PROTOCOL_ERROR: "Look at the last frames of the transcript; a proxy may have written into the stream.",
-    FailureKind.OVERSIZED: "Check what the server sends so much of, or raise PROBE_MAX_MESSAGE_BYTES.",
+    FailureKind.OVERSIZED: (
+        "Check what the server sends so much of, or raise PROBE_MAX_MESSAGE_BYTES, PROBE_MAX_TOTAL_BYTES or "
+        "PROBE_MAX_FRAMES."
+    ),
 }
 
 BY_STATUS: dict[int, str] = {

@@ -65,7 +65,7 @@ _DEFECT_KINDS = {
 }
 _DEFECT_SENTENCES = {
     EventDefect.LOST: "lost: the sequence numbers have a gap where {names} belongs",
-    EventDefect.NEVER_EMITTED: "never came, and no gap in the sequence shows that it was sent: {names}",
+    EventDefect.NEVER_EMITTED: "never came, and no gap in the sequence shows that they were sent: {names}",
     EventDefect.DUPLICATED: "came more than once: {names}",
     EventDefect.REORDERED: "came out of order: {names}",
     EventDefect.LATE: "came after the time allowed: {names}",
@@ -84,7 +84,12 @@ _UNANSWERED_ERRNOS = frozenset(
 _OUR_ERRNOS = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EACCES, errno.EPERM}
 )
-_CONNECT_KINDS = (FailureKind.CONNECT_REFUSED, FailureKind.CONNECT_TIMEOUT, FailureKind.PROBE_ERROR)
+_CONNECT_KINDS = (
+    FailureKind.CONNECT_REFUSED,
+    FailureKind.CONNECTION_RESET,
+    FailureKind.CONNECT_TIMEOUT,
+    FailureKind.PROBE_ERROR,
+)
 
 # OpenSSL's reasons (ssl/ssl_err.c), and the alerts of RFC 8446 section 6, in words.
 _TLS_REASONS = {
@@ -161,6 +166,8 @@ def connect_failed(errors: Mapping[str, OSError]) -> Finding:
 def _connect_kind(error: OSError) -> FailureKind:
     if error.errno in _OUR_ERRNOS:
         return FailureKind.PROBE_ERROR
+    if isinstance(error, ConnectionResetError):
+        return FailureKind.CONNECTION_RESET  # it accepted, and was gone before we had looked
     if isinstance(error, TimeoutError) or error.errno in _UNANSWERED_ERRNOS:
         return FailureKind.CONNECT_TIMEOUT
     return FailureKind.CONNECT_REFUSED
@@ -204,8 +211,8 @@ def connection_lost(error: OSError | None, phase: Phase) -> Finding:
     if isinstance(error, ssl.SSLError):  # TLS 1.3 refuses a client certificate only after its handshake
         return tls_failed(error, "the server")
     how = "reset" if isinstance(error, ConnectionError) else "closed"
-    during = "the TLS handshake" if phase is Phase.TLS else "answering the upgrade"
-    return Finding(FailureKind.CONNECTION_RESET, phase, f"The server {how} the connection before finishing {during}.")
+    before = "the TLS handshake was finished" if phase is Phase.TLS else "it had answered the upgrade"
+    return Finding(FailureKind.CONNECTION_RESET, phase, f"The server {how} the connection before {before}.")
 
 
 def http_status(status: int, reason: str, pointers: str = "") -> Finding:
@@ -236,9 +243,9 @@ def peer_closed(code: int, reason: str, phase: Phase, events: str) -> Finding:
     said = f"{code}{f' ({hint})' if hint else ''}{f' {reason!r}' if reason else ''}"
     if phase is Phase.EVENTS:
         return Finding(FailureKind.CLOSED_EARLY, phase, f"The server closed with {said} {events}.")
-    if code in _UNAUTHORIZED_CLOSES:
-        return Finding(FailureKind.UNAUTHORIZED, phase, f"The server closed with {said} before it was ready.")
-    return Finding(FailureKind.CLOSED_BEFORE_READY, phase, f"The server closed with {said} before it was ready.")
+    kind = FailureKind.UNAUTHORIZED if code in _UNAUTHORIZED_CLOSES else FailureKind.CLOSED_BEFORE_READY
+    before = "it answered our message" if phase is Phase.READY else "it was ready"
+    return Finding(kind, phase, f"The server closed with {said} before {before}.")
 
 
 def protocol_broken(error: Exception, phase: Phase) -> Finding:
@@ -248,6 +255,12 @@ def protocol_broken(error: Exception, phase: Phase) -> Finding:
     if isinstance(error, UnicodeDecodeError):
         return Finding(FailureKind.PROTOCOL_ERROR, phase, "A text message is not UTF-8.")
     return Finding(FailureKind.PROTOCOL_ERROR, phase, f"The server broke the WebSocket protocol: {error}.")
+
+
+def unsendable(field: str, error: Exception, phase: Phase) -> Finding:
+    """A message of ours that its protocol cannot carry: never charged to the target. `field`: where it stands."""
+    why = "it holds half a character (a lone surrogate)" if isinstance(error, UnicodeEncodeError) else str(error)
+    return Finding(FailureKind.PROBE_ERROR, phase, f"Our message could not be sent: {field} does not fit: {why}.")
 
 
 def oversized(what: str, phase: Phase) -> Finding:
@@ -283,12 +296,21 @@ def close_unanswered(waited_s: float) -> Finding:
     )
 
 
+def answer_unfinished(deadline_s: float) -> Finding:
+    """The answer to the upgrade began, and was not complete when the deadline passed."""
+    detail = f"The server began to answer the upgrade, but did not finish its headers within {deadline_s:g} s."
+    return Finding(FailureKind.UPGRADE_TIMEOUT, Phase.UPGRADE, detail)
+
+
 def stage_timed_out(phase: Phase, deadline_s: float, subject: str) -> Finding:
     """The deadline passed before the connection was open. `subject`: the name or address waited for."""
     kind, what = {
         Phase.DNS: (FailureKind.DNS_FAILED, "The name {} was not resolved"),
         Phase.TCP: (FailureKind.CONNECT_TIMEOUT, "Nobody answered the connection attempt to {}"),
-        Phase.TLS: (FailureKind.TLS_TIMEOUT, "{} accepted the connection, but did not finish the TLS handshake"),
+        Phase.TLS: (
+            FailureKind.TLS_TIMEOUT,
+            "The server at {} accepted the connection, but did not finish the TLS handshake",
+        ),
         Phase.UPGRADE: (FailureKind.UPGRADE_TIMEOUT, "{} accepted the connection, but did not answer the upgrade"),
     }[phase]
     return Finding(kind, phase, f"{what.format(subject)} within {deadline_s:g} s.")

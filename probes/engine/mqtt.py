@@ -8,6 +8,7 @@ from typing import Any
 _PUBLISH, _PUBACK, _SUBSCRIBE, _SUBACK, _PINGREQ, _PINGRESP = 3, 4, 8, 9, 12, 13
 _REFUSED = 0x80
 _MAX_BYTES = 1_048_576
+_MAX_TEXT = 65_535
 _CLEAN, _PASSWORD, _USER = 0x02, 0x40, 0x80
 
 
@@ -94,16 +95,16 @@ _READERS: Mapping[int, Callable[[int, bytes], dict[str, Any]]] = {
 
 
 def _connect(fields: Mapping[str, Any]) -> bytes:  # 3.1
-    flags, payload = _CLEAN if fields.get("clean", True) else 0, _text(fields["client_id"])
+    flags, payload = _CLEAN if fields.get("clean", True) else 0, _text(fields, "client_id")
     if fields.get("username"):
-        flags, payload = flags | _USER, payload + _text(fields["username"])
+        flags, payload = flags | _USER, payload + _text(fields, "username")
     if fields.get("password"):
-        flags, payload = flags | _PASSWORD, payload + _text(fields["password"])
-    return _whole(0x10, _text("MQTT") + struct.pack("!BBH", 4, flags, fields.get("keep_alive", 60)) + payload)
+        flags, payload = flags | _PASSWORD, payload + _text(fields, "password")
+    return _whole(0x10, b"\x00\x04MQTT" + struct.pack("!BBH", 4, flags, fields.get("keep_alive", 60)) + payload)
 
 
 def _subscribe(fields: Mapping[str, Any]) -> bytes:  # 3.8
-    body = struct.pack("!H", fields.get("packet_id", 1)) + _text(fields["topic"]) + bytes([fields.get("qos", 0)])
+    body = struct.pack("!H", fields.get("packet_id", 1)) + _text(fields, "topic") + bytes([fields.get("qos", 0)])
     return _whole(_SUBSCRIBE << 4 | 2, body)
 
 
@@ -112,7 +113,7 @@ def _publication(fields: Mapping[str, Any]) -> bytes:
     if qos not in (0, 1):
         raise ValueError("qos must be 0 or 1")
     number = struct.pack("!H", fields.get("packet_id", 1)) if qos else b""
-    return _whole(_PUBLISH << 4 | qos << 1, _text(fields["topic"]) + number + fields["payload"].encode())
+    return _whole(_PUBLISH << 4 | qos << 1, _text(fields, "topic") + number + fields["payload"].encode())
 
 
 _WRITERS: Mapping[str, Callable[[Mapping[str, Any]], bytes]] = {
@@ -125,8 +126,10 @@ _WRITERS: Mapping[str, Callable[[Mapping[str, Any]], bytes]] = {
 }
 
 
-def _text(value: str) -> bytes:  # 1.5.3
-    data = value.encode()
+def _text(fields: Mapping[str, Any], name: str) -> bytes:  # 1.5.3
+    data: bytes = fields[name].encode()
+    if len(data) > _MAX_TEXT:
+        raise ValueError(f"{fields['type']}: {name} has {len(data)} bytes, and MQTT carries {_MAX_TEXT}")
     return struct.pack("!H", len(data)) + data
 
 

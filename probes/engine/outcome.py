@@ -6,6 +6,7 @@ has a kind too (`probe_error`, `missed`, `policy_denied`), so that it can be sho
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -128,6 +129,30 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
+class Certificate:
+    """What the certificate of a TLS session says of itself; instants are aware, in UTC."""
+
+    subject: str
+    """Its common name, else the first name it is for."""
+    issuer: str
+    not_before: datetime
+    not_after: datetime
+
+    def to_json(self) -> dict[str, str]:
+        """JSON-ready; `from_json` reverses it exactly."""
+        dates = {"not_before": self.not_before.isoformat(), "not_after": self.not_after.isoformat()}
+        return {"subject": self.subject, "issuer": self.issuer, **dates}
+
+    @classmethod
+    def from_json(cls, message: Mapping[str, Any]) -> "Certificate":
+        """Raises KeyError, TypeError or ValueError on what `to_json` did not write."""
+        before, after = (datetime.fromisoformat(message[name]) for name in ("not_before", "not_after"))
+        if before.tzinfo is None or after.tzinfo is None:
+            raise ValueError("certificate: an instant without its time zone")
+        return cls(str(message["subject"]), str(message["issuer"]), before, after)
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What one probe found. `marks` holds every mark of DESIGN section 4 in microseconds after `started`."""
 
@@ -156,6 +181,8 @@ class Outcome:
     """By mark or event: microseconds before its instant within which it truly lies, where that is more than 1 ms."""
     strategy: str = ""
     flags_revision: int | None = None
+    certificate: Certificate | None = None
+    """The target's, once it was verified; None over plain ws and where it was refused."""
     frames: tuple[Frame, ...] = ()
 
     @property
@@ -204,6 +231,7 @@ class Outcome:
         message = {name: getattr(self, name) for name in _PLAIN_FIELDS}
         message["kind"] = self.kind.value if self.kind else None
         message["also"] = [kind.value for kind in self.also]
+        message["certificate"] = self.certificate.to_json() if self.certificate else None
         message["marks"] = dict(self.marks)
         message["bounds"] = dict(self.bounds)
         message["events"] = {
@@ -222,11 +250,12 @@ class Outcome:
     def from_message(cls, message: Mapping[str, Any]) -> "Outcome":
         """Raises KeyError, TypeError or ValueError on a message that `to_message` did not write."""
         fields = dict(message)
-        events = fields.pop("events")
+        events, certificate = fields.pop("events"), fields.pop("certificate", None)
         return cls(
             **{
                 **fields,
                 "kind": FailureKind(fields["kind"]) if fields["kind"] else None,
+                "certificate": Certificate.from_json(certificate) if certificate else None,
                 "also": tuple(FailureKind(kind) for kind in fields["also"]),
                 "frames": tuple(Frame(**frame) for frame in fields["frames"]),
                 "events": Events(
@@ -240,5 +269,7 @@ class Outcome:
 
 
 _PLAIN_FIELDS = tuple(
-    each.name for each in fields(Outcome) if each.name not in ("kind", "also", "marks", "bounds", "events", "frames")
+    each.name
+    for each in fields(Outcome)
+    if each.name not in ("kind", "also", "marks", "bounds", "events", "certificate", "frames")
 )

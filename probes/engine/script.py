@@ -27,8 +27,7 @@ ClaimRule = Literal["upgrade", "pong", "first_message", "match"]
 
 AuthPlace = Literal["subprotocol", "header", "query", "message"]
 
-NONCE = steps.NONCE
-TOKEN = "{token}"  # noqa: S105 - the place of a token in a message
+NONCE, TOKEN = steps.NONCE, steps.TOKEN
 
 _TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2: header names and subprotocols
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")

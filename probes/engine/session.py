@@ -17,10 +17,11 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import Event, State
 from websockets.typing import BytesLike
 
-from probes.engine import classification, messages
+from probes.engine import classification, messages, steps
 from probes.engine.classification import Finding, Phase
 from probes.engine.conversation import SHOWN_CHARS, Conversation, Stage
 from probes.engine.guardrails import Limits
+from probes.engine.outcome import Certificate
 from probes.engine.script import TargetSpec
 from probes.engine.transcript import Transcript
 from probes.engine.upgrade import Upgrade, readable
@@ -47,6 +48,7 @@ class Session(Conversation):
         self.close_code: int | None = None
         self.close_reason = ""
         self.http_status: int | None = None
+        self.certificate: Certificate | None = None
         self._pending_notes: list[tuple[str, str]] = []
         self._close_sent_at = 0
         self._bytes = self._frames = self._messages = self._unread = 0
@@ -273,6 +275,8 @@ class Session(Conversation):
         if self.closed_by:
             return
         self.closed_by = "peer"
+        if self.stage is Stage.LEAVING:
+            return  # the run was over: who hangs up first is no failure
         came = f"after {len(self.delivery.arrivals)} of {len(self.delivery.expected)} events"
         self.findings.append(classification.peer_closed(code, reason, self.phase, came))
 
@@ -287,7 +291,9 @@ class Session(Conversation):
 
     def _deadline_passed(self, now: int) -> None:
         wait_s = self.spec.deadline_s
-        if self.stage is Stage.UPGRADING:
+        if self.stage is Stage.UPGRADING and self._upgrade.begun:
+            self.findings.append(classification.answer_unfinished(wait_s))
+        elif self.stage is Stage.UPGRADING:
             self.findings.append(classification.stage_timed_out(Phase.UPGRADE, wait_s, "The server"))
         elif self.stage is Stage.CLAIMING:
             self.findings.append(classification.never_claimed(wait_s, self._unmet()))
@@ -307,11 +313,18 @@ class Session(Conversation):
         """Queue a message; False where the same read has already ended the connection."""
         if self._protocol.state is not State.OPEN:
             return False
-        frame = self._wire.write(text)
+        try:
+            frame = self._wire.write(text)
+            data = frame.encode() if isinstance(frame, str) else frame
+        except (WireError, UnicodeEncodeError) as error:
+            field = steps.field_of(self._current, self.spec.script.steps, self.spec.script.trigger)
+            self.findings.append(classification.unsendable(field, error, self.phase))
+            self._leave()
+            return False
         if isinstance(frame, bytes):
-            self._protocol.send_binary(frame)
+            self._protocol.send_binary(data)
         else:
-            self._protocol.send_text(frame.encode())
+            self._protocol.send_text(data)
         self._pending_notes.append(("text", frame) if isinstance(frame, str) else ("binary", text))
         return True
 

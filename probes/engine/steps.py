@@ -13,6 +13,7 @@ from jmespath.exceptions import JMESPathError
 from probes.engine.fields import MAX_ITEMS, Reader
 
 NONCE = "{nonce}"
+TOKEN = "{token}"  # noqa: S105 - the place of a token in a message
 
 StepKind = Literal["claim", "trigger", "ping", "send", "expect", "expect_text", "wait"]
 
@@ -94,6 +95,15 @@ def plan(steps: tuple[Step, ...], *, early: bool) -> tuple[Step, ...]:
 def opens(steps: Sequence[Step]) -> bool:
     """Whether something comes before the claim."""
     return CLAIM in steps and steps[0] != CLAIM
+
+
+def field_of(step: Step | None, steps: Sequence[Step], trigger: str) -> str:
+    """The field of the script that a step's message stands in, and what of the target is filled into it, in words."""
+    if step is None or step.kind not in ("send", "trigger"):
+        return "our answer"
+    text = trigger if step.kind == "trigger" else step.text
+    place = "trigger" if step.kind == "trigger" else f"steps[{steps.index(step)}]"
+    return f"{place}, with the target's token in it," if TOKEN in text else place
 
 
 def read(reader: Reader) -> tuple[Step, ...]:

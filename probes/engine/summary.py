@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Any
 
 from probes.engine.advice import next_check
-from probes.engine.outcome import EventDefect, FailureKind, Outcome
+from probes.engine.outcome import Certificate, EventDefect, FailureKind, Outcome
 from probes.histogram import bounds
 
 NEVER = "never"
@@ -39,6 +39,7 @@ def line_of(outcome: Outcome) -> dict[str, Any]:
         "strategy": outcome.strategy,
         "flags_revision": outcome.flags_revision,
         "address": outcome.address,
+        "certificate": outcome.certificate.to_json() if outcome.certificate else None,
     }
 
 
@@ -60,11 +61,14 @@ class Summary:
         self.ok = 0
         self.ours = 0
         self.race = 0
+        self.certificate: Certificate | None = None
+        """The last one seen."""
         self._windows_us: list[float] = []
         self._firsts: dict[str, Outcome] = {}
 
     def add(self, outcome: Outcome) -> None:
         """Count one outcome."""
+        self.certificate = outcome.certificate or self.certificate
         if outcome.kind is None:
             self.ok += 1
         else:

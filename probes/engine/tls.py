@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from probes.engine.connection import OptionError
+from probes.engine.outcome import Certificate
 
 _NAMES_SHOWN = 5
 _NAME_CHARS = 80
@@ -62,6 +63,30 @@ def described(der: bytes) -> str:
         return f"valid {dates} UTC, for {', '.join(_names(certificate)) or 'no name'}{by}"
     except ValueError:
         return ""
+
+
+@lru_cache(maxsize=256)
+def certificate_of(der: bytes) -> Certificate | None:
+    """What a certificate says of itself, read once for each; None for one that cannot be read."""
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        names = [*_common_names(certificate.subject), *_names(certificate)]
+        return Certificate(
+            subject=names[0] if names else "",
+            issuer=next(iter([*_common_names(certificate.issuer), *_organisations(certificate.issuer)]), ""),
+            not_before=certificate.not_valid_before_utc,
+            not_after=certificate.not_valid_after_utc,
+        )
+    except ValueError:
+        return None
+
+
+def _common_names(name: x509.Name) -> list[str]:
+    return [_short(each.value) for each in name.get_attributes_for_oid(NameOID.COMMON_NAME)]
+
+
+def _organisations(name: x509.Name) -> list[str]:
+    return [_short(each.value) for each in name.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]
 
 
 def _names(certificate: x509.Certificate) -> list[str]:

@@ -16,6 +16,7 @@ from probes.engine.classification import Phase
 from probes.engine.clock import KernelClock
 from probes.engine.reader import READ_BYTES, Inbox, Read, Reader
 from probes.engine.session import Session
+from probes.engine.tls import certificate_of
 
 _LAST_READS = 16
 _LINGER_BYTES = 1_048_576
@@ -238,6 +239,7 @@ class Wire:
             return
         tls.established = True
         self._session.mark("tls_done", at, seen)
+        self._session.certificate = certificate_of(tls.session.getpeercert(binary_form=True) or b"")
         self._session.open()
         self._flush()
 

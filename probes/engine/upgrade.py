@@ -53,6 +53,11 @@ class Upgrade:
         self._header_bytes = header_bytes
         self._head = bytearray()
 
+    @property
+    def begun(self) -> bool:
+        """Whether some of the answer has come."""
+        return bool(self._head)
+
     def request(self) -> str:
         """Queue the request in the protocol; returns its text for the transcript."""
         text = self._prepared.request(self._protocol.key)

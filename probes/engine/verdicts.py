@@ -60,6 +60,7 @@ def outcome_of(
         bounds={name: width // 1000 for name, width in session.bounds.items()},
         strategy=redact(session.strategy),
         flags_revision=session.revision,
+        certificate=session.certificate,
         frames=_frames(session, redact, kernel=kernel) if success_frames or verdict.kind else (),
     )
 

@@ -181,3 +181,12 @@ def test_pausing_twice_keeps_the_first(ada: Client) -> None:
 
 def test_an_unknown_target_is_not_found(ada: Client) -> None:
     assert ada.get("/targets/nowhere/edit/").status_code == 404
+
+
+def test_an_address_that_probes_would_refuse_is_told_at_once_and_stored_all_the_same(ada: Client) -> None:
+    """As typed, and whenever the form is opened again; it names the setting."""
+    told = "Probes will not dial this: 10.1.2.3 is a private address; allow it in PROBE_ALLOW"
+    assert told in text(ada.get("/targets/add/address/", {"url": "ws://10.1.2.3/ws"}))
+    assert "will not dial" not in text(ada.get("/targets/add/address/", {"url": "wss://orders.example/ws"}))
+    assert ada.post("/targets/add/", {**TYPED, "url": "ws://10.1.2.3/ws"}).status_code == 302
+    assert told in text(ada.get("/targets/orders-feed/edit/"))

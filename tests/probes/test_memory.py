@@ -10,8 +10,8 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import given
 from hypothesis import settings as bounded
 from hypothesis import strategies as st
+from pytest_django import Settings
 
-from probes import memory as memory_module
 from probes import recent as recent_module
 from probes.engine.outcome import FailureKind, Outcome
 from probes.histogram import Histogram
@@ -90,8 +90,8 @@ def test_a_pause_is_seen_though_the_target_is_remembered() -> None:
 
 
 @commits
-def test_the_memory_is_bounded_and_forgets_those_remembered_longest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory_module, "MOST_TARGETS", 3)
+def test_the_memory_is_bounded_and_forgets_those_remembered_longest(settings: Settings) -> None:
+    settings.RECORDER_MOST_TARGETS = 3
     memory, targets = Memory(), [stored_target(f"t{n}") for n in range(5)]
     for second in range(3):
         for target in targets:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,23 +12,25 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from pytest_django import Settings
 
 from connections.models import Environment
 from probes.credentials import seal
 from probes.models import Target
+from tests.support.certificates import authority
 from tests.support.chat_server import ChatServer, run_of
 
 pytestmark = pytest.mark.django_db
 
 
 @contextmanager
-def serving(server: ChatServer) -> Iterator[ChatServer]:
+def serving(server: ChatServer, tls: ssl.SSLContext | None = None) -> Iterator[ChatServer]:
     """The service in a thread of its own, for the command runs a loop itself."""
     ready, loop = threading.Event(), asyncio.new_event_loop()
     stop = asyncio.Event()
 
     async def run() -> None:
-        async with server.run():
+        async with server.run(tls):
             ready.set()
             await stop.wait()
 
@@ -163,3 +166,31 @@ def test_the_early_variant_of_a_protocol_whose_client_speaks_first_is_refused() 
     """Its first message leaves with the 101 as it is."""
     with pytest.raises(CommandError, match="before the claim"):
         probe("ws://127.0.0.1:1/", "--preset", "mqtt", "--early-send")
+
+
+def test_a_probe_by_hand_keeps_the_limits_that_are_set(settings: Settings) -> None:
+    """As the worker does; the advice names the setting."""
+    settings.PROBE_MAX_FRAMES = 3
+    with serving(ChatServer()) as server:
+        status, text = probe(server.url)
+    assert status == 1
+    assert "more than 3 frames" in text or "more than 3 messages" in text
+    assert "PROBE_MAX_FRAMES" in text
+
+
+def test_the_certificate_is_told_with_the_time_left(tmp_path: Path) -> None:
+    """For people and for machines."""
+    trusted = authority(tmp_path)
+    with serving(ChatServer(), trusted.server_context()) as server:
+        Target.objects.create(
+            slug="chat", name="Chat", environment=Environment.objects.get(key="staging"), url=server.url, script={},
+            credentials=seal({"ca_pem": trusted.pem}),
+        )  # fmt: skip
+        _, people = probe("chat")
+        status, machines = probe("chat", "--json")
+    assert status == 0, machines
+    assert "cert      localhost, issued by Readywire test authority, valid until" in people
+    assert people.splitlines()[-1].endswith("Renew it")
+    certificate = json.loads(machines.splitlines()[0])["certificate"]
+    assert (certificate["subject"], certificate["issuer"]) == ("localhost", "Readywire test authority")
+    assert certificate["not_after"].endswith("+00:00")

@@ -26,14 +26,14 @@ class Authority:
 
     def server_context(
         self, name: str = "localhost", *, expired: bool = False, early: bool = False,
-        newest: ssl.TLSVersion | None = None, asks_client: bool = False,
+        newest: ssl.TLSVersion | None = None, asks_client: bool = False, ends_days: int = 2,
     ) -> ssl.SSLContext:  # fmt: skip
         """A server's TLS context with a certificate for `name`. `early`: the certificate is not valid yet.
 
         `newest`: it speaks no later version. `asks_client`: it wants a certificate of this authority from the client.
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self._file(name, -1 if expired else 2, starts_days=1 if early else -2))
+        context.load_cert_chain(self._file(name, -1 if expired else ends_days, starts_days=1 if early else -2))
         if newest is not None:
             # OpenSSL 3 takes TLS 1.0 and 1.1 for broken below this level, and Python warns of them.
             context.set_ciphers("ALL:@SECLEVEL=0")

@@ -1,4 +1,4 @@
-"""graphql-ws and aedes, real servers in one node process, installed once from their locked packages."""
+"""graphql-ws, aedes and stomp-broker-js, real servers in one node process, installed once from locked packages."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ INSTALLED = BASE_DIR / "build" / "node-presets"
 
 @contextmanager
 def node_servers() -> Iterator[Mapping[str, str]]:
-    """The URLs of both by protocol; the process ends with the block, or with ours."""
+    """The URLs of all by protocol; the process ends with the block, or with ours."""
     folder = node_clients.install(SOURCE, INSTALLED)
     process = subprocess.Popen(
         ["node", "servers.mjs"],
@@ -28,7 +28,8 @@ def node_servers() -> Iterator[Mapping[str, str]]:
     try:
         assert process.stdout is not None
         ports = json.loads(process.stdout.readline())
-        yield {"graphql": f"ws://127.0.0.1:{ports['graphql']}/graphql", "mqtt": f"ws://127.0.0.1:{ports['mqtt']}/"}
+        paths = {"graphql": "/graphql", "mqtt": "/", "stomp": "/stomp"}
+        yield {name: f"ws://127.0.0.1:{ports[name]}{path}" for name, path in paths.items()}
     finally:
         process.kill()
         process.wait(10)

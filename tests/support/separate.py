@@ -29,6 +29,7 @@ class Separate:
             "REDIS_URL": redis_url,
             "DATA_DIR": str(folder),
             "SECRET_KEY": "separate",
+            "PROBE_ALLOW": "127.0.0.1",
             **settings,
         }
 

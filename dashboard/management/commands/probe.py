@@ -8,16 +8,20 @@ import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
+from django.utils import timezone
 
+from dashboard.certificates import told
+from probes.bounds import by_hand_policy, limits
 from probes.credentials import CredentialsError
 from probes.engine.client import Prober
-from probes.engine.guardrails import Limits, Policy
 from probes.engine.outcome import Outcome
 from probes.engine.presets import PRESETS
 from probes.engine.script import Script, ScriptError, TargetSpec, endpoint
@@ -125,9 +129,7 @@ def _unusable(message: str) -> CommandError:
 
 
 async def _burst(spec: TargetSpec, count: int, concurrency: int, take: Callable[[Outcome], None]) -> None:
-    policy = Policy(allow_private=settings.PROBE_ALLOW_PRIVATE)
-    limits = Limits(message_bytes=settings.PROBE_MAX_MESSAGE_BYTES, transcript_chars=settings.TRANSCRIPT_BYTES)
-    async with Prober(policy=policy, limits=limits) as prober:
+    async with Prober(policy=by_hand_policy(), limits=limits()) as prober:
         async for outcome in prober.burst(spec, count, min(count, concurrency)):
             take(outcome)
 
@@ -199,6 +201,10 @@ def _summary_lines(summary: Summary) -> list[str]:
     ]
     if summary.kinds:
         lines.append(f"failures  {', '.join(f'{kind} {count}' for kind, count in summary.kinds.most_common())}")
+    if summary.certificate:
+        zone, warning = ZoneInfo(settings.TIME_ZONE), timedelta(days=settings.CERTIFICATE_WARNING_DAYS)
+        shown = told(summary.certificate, timezone.now(), zone, warning)
+        lines.append(f"cert      {shown.whose}, {shown.until}{'. Renew it' if shown.soon else ''}")
     if summary.flagged:
         lines.append(f"flagged   {summary.flagged} measurements left out of the percentiles")
     if commonest := summary.commonest():

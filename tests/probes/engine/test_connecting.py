@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psutil
@@ -108,6 +109,25 @@ async def test_another_server_name_is_asked_for_and_verified(probe: Probe, certi
     assert plain.kind is FailureKind.CERTIFICATE_NAME_MISMATCH
     assert named.ok, named
     assert asked[-1] == "chat.example"
+
+
+async def test_what_a_verified_certificate_says_of_itself_is_part_of_the_outcome(
+    probe: Probe, certificates: Authority
+) -> None:
+    """Name, issuer and dates; a target without TLS has none, and neither has one that was refused."""
+    server = ChatServer()
+    async with server.run(certificates.server_context(ends_days=30)):
+        seen = (await probe(server.url, ca_pem=certificates.pem)).certificate
+        refused = await probe(server.url)
+    assert seen is not None
+    assert (seen.subject, seen.issuer) == ("localhost", "Readywire test authority")
+    assert timedelta(days=29) < seen.not_after - datetime.now(UTC) < timedelta(days=30)
+    assert seen.not_before < datetime.now(UTC)
+    assert refused.kind is FailureKind.TLS_FAILED
+    assert refused.certificate is None
+    plain = ChatServer()
+    async with plain.run():
+        assert (await probe(plain.url)).certificate is None
 
 
 async def test_a_server_that_asks_for_a_certificate_gets_the_targets(probe: Probe, certificates: Authority) -> None:
@@ -245,6 +265,7 @@ async def test_every_address_that_failed_is_named(unused_tcp_port: int) -> None:
     ("errors", "kind"),
     [
         ([errno.ECONNREFUSED, errno.ENETUNREACH], FailureKind.CONNECT_REFUSED),
+        ([errno.ECONNRESET, errno.ETIMEDOUT], FailureKind.CONNECTION_RESET),
         ([errno.ENETUNREACH], FailureKind.CONNECT_TIMEOUT),
         ([errno.EMFILE, errno.EHOSTUNREACH], FailureKind.CONNECT_TIMEOUT),
         ([errno.EMFILE], FailureKind.PROBE_ERROR),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from probes.engine.guardrails import Policy
+from probes.engine.guardrails import Policy, allowances
 
 PUBLIC = ["93.184.216.34", "2606:2800:220:1::1", "::ffff:93.184.216.34"]
 PRIVATE = [
@@ -47,3 +47,41 @@ def test_loopback_may_be_allowed_for_some_ports_alone() -> None:
     assert policy.denial("127.0.0.1", 8101) is None
     assert policy.denial("127.0.0.1", 22) is not None
     assert policy.denial("10.0.0.1", 8101) is not None
+
+
+def test_single_networks_addresses_and_ports_may_be_allowed() -> None:
+    """What is not named stays refused, and IPv6 that wraps IPv4 is judged by what it wraps."""
+    policy = Policy(allowed=allowances("10.1.0.0/16, 192.168.7.20:8443,[fd12::1]:443, ::1, 127.0.0.1:9000"))
+    dialled = [("10.1.2.3", 80), ("::ffff:10.1.2.3", 80), ("192.168.7.20", 8443), ("fd12::1", 443), ("::1", 1)]
+    assert [policy.denial(*each) for each in [*dialled, ("127.0.0.1", 9000)]] == [None] * 6
+    refused = [("10.2.0.1", 80), ("192.168.7.20", 443), ("fd12::1", 80), ("fd12::2", 443), ("127.0.0.1", 9001)]
+    assert all("PROBE_ALLOW" in (policy.denial(*each) or "") for each in refused)
+
+
+def test_no_allowance_opens_metadata_and_link_local_addresses() -> None:
+    """Not even the whole of IPv4."""
+    policy = Policy(allowed=allowances("0.0.0.0/0, ::/0"))
+    assert policy.denial("10.0.0.1", 80) is None
+    assert all(policy.denial(address, 80) for address in NEVER)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("chat.internal", "neither a network nor an address"),
+        ("10.0.0.1/8", "host bits"),
+        ("10.0.0.1:0", "names no port"),
+        ("10.0.0.1:http", "names no port"),
+        ("[::1", "neither a network nor an address"),
+        ("169.254.0.0/16", "never"),
+        ("169.254.169.254", "never"),
+        ("fd00:ec2::254", "never"),
+    ],
+)
+def test_an_allowance_that_cannot_be_used_is_told(text: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        allowances(text)
+
+
+def test_nothing_allowed_is_no_allowance() -> None:
+    assert allowances(" , ") == ()

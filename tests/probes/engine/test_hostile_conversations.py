@@ -172,7 +172,7 @@ async def test_an_event_after_the_time_allowed(probe: Probe) -> None:
 
 SILENCES = [
     (after_tcp, K.UPGRADE_TIMEOUT, "upgrade", "did not answer the upgrade"),
-    (inside_headers, K.UPGRADE_TIMEOUT, "upgrade", "did not answer the upgrade"),
+    (inside_headers, K.UPGRADE_TIMEOUT, "upgrade", "did not finish its headers"),
     (after_101, K.NOT_READY, "claimed", "did not say that it was ready"),
     (inside_frame, K.NOT_READY, "claimed", "did not say that it was ready"),
     (after_ready, K.FALSE_READY, "ready", "did not answer our message"),

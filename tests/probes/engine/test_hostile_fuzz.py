@@ -18,8 +18,9 @@ from probes.engine.outcome import FailureKind, Outcome
 from probes.engine.proxying import judged
 from probes.engine.script import CRITICAL_EVENTS, Script, TargetSpec
 from probes.engine.session import Session
-from probes.engine.tls import described
+from probes.engine.tls import certificate_of, described
 from probes.engine.verdicts import outcome_of
+from tests.support.examples import times
 from tests.support.hostile import Peer, hostile, text_frame
 
 NONCE = "0123456789abcdef"
@@ -127,7 +128,7 @@ def check(outcome: Outcome) -> None:
     assert Outcome.from_message(json.loads(json.dumps(message))) == outcome
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=times(400), deadline=None)
 @given(st.sampled_from(SCRIPTS), st.integers(0, 3), CHUNKS, ENDS)
 def test_a_session_survives_any_bytes_at_any_stage(script: Script, stage: int, chunks: list[bytes], end: str) -> None:
     """Before the 101, inside it, after it, after the claim; ended by the deadline, by FIN or by RST."""
@@ -145,16 +146,17 @@ def test_a_session_survives_any_bytes_at_any_stage(script: Script, stage: int, c
     check(outcome)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=times(300), deadline=None)
 @given(st.binary(max_size=600), st.booleans())
 def test_any_answer_of_a_proxy_and_any_certificate_is_judged(data: bytes, complete: bool) -> None:
     """Both come from strangers."""
     assert isinstance(judged(data, complete=complete, header_bytes=500).fault, str)
     assert isinstance(judged(b"HTTP/1.1 " + data, complete=complete, header_bytes=500).shown, str)
     assert described(data) == ""
+    assert certificate_of(data) is None
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=times(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.sampled_from(["plain", "tls", "proxy"]), st.integers(0, 3), CHUNKS, st.sampled_from(["end", "reset", "silence"])
 )

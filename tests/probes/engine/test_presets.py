@@ -168,6 +168,25 @@ async def test_aedes_refuses_a_wrong_password(probe: Probe, node: Mapping[str, s
     assert "wrong" not in str(outcome.to_message())
 
 
+async def test_stomp_broker_js_gives_our_message_back(probe: Probe, node: Mapping[str, str]) -> None:
+    """npm stomp-broker-js: CONNECT, CONNECTED, SUBSCRIBE, SEND, MESSAGE."""
+    outcome = await probe(node["stomp"], script=preset("stomp"))
+    assert proven(outcome)
+    assert [frame.text.partition("\n")[0] for frame in outcome.frames if frame.kind == "text"] == [
+        "CONNECT", "CONNECTED", "SUBSCRIBE", "SEND", "MESSAGE",
+    ]  # fmt: skip
+
+
+async def test_stomp_broker_js_refuses_a_wrong_passcode(probe: Probe, node: Mapping[str, str]) -> None:
+    """Its ERROR frame is the evidence; the passcode is in no transcript."""
+    headers = {"accept-version": "1.2", "host": "/", "login": "probe", "passcode": "{token}"}
+    script = preset("stomp", auth="message", steps=[{"send": {"type": "connect", "headers": headers}}, "claim"])
+    outcome = await probe(node["stomp"], script=script, token="wrong")
+    assert outcome.kind is FailureKind.NOT_READY, outcome
+    assert "CONNECTION ERROR" in outcome.detail
+    assert "wrong" not in str(outcome.to_message())
+
+
 def socket_io() -> Any:
     """python-socketio: echoes in its acknowledgement, and knows whom to refuse."""
     server = socketio.AsyncServer(async_mode="asgi", ping_interval=0.2, ping_timeout=0.3)

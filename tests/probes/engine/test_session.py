@@ -271,3 +271,14 @@ def test_a_compressed_message_that_ends_its_read_is_never_flagged() -> None:
     conversation.session.received(bytes(frame), 90 * MS, 90 * MS, MS)
     assert "claimed" in conversation.session.marks
     assert not conversation.outcome().flagged
+
+
+def test_a_server_that_closes_behind_its_last_event_has_done_nothing_wrong() -> None:
+    """Both in one read: its close answers itself before ours is sent, and the run was complete."""
+    conversation = Conversation()
+    opened, events, _ = conversation.good()
+    conversation.feed(opened, at=MS)
+    conversation.feed(events + Frame(Opcode.CLOSE, b"\x03\xf4done").serialize(mask=False), at=2 * MS)
+    outcome = conversation.outcome()
+    assert outcome.ok, outcome
+    assert (outcome.close_code, outcome.close_reason, outcome.closed_by) == (1012, "done", "peer")

@@ -1,8 +1,10 @@
-// graphql-ws and aedes, each on a free loopback port; prints {"graphql": port, "mqtt": port}, ends with its stdin.
+// graphql-ws, aedes and stomp-broker-js, each on a free loopback port; prints {"graphql": port, "mqtt": port, "stomp":
+// port}, ends with its stdin.
 import { createServer } from "node:http";
 import { Aedes } from "aedes";
 import { buildSchema } from "graphql";
 import { useServer } from "graphql-ws/use/ws";
+import StompServer from "stomp-broker-js";
 import { WebSocketServer, createWebSocketStream } from "ws";
 
 async function listening(server) {
@@ -23,5 +25,14 @@ const mqttHttp = createServer();
 const sockets = new WebSocketServer({ server: mqttHttp, handleProtocols: (offered) => offered.has("mqtt") && "mqtt" });
 sockets.on("connection", (socket, request) => broker.handle(createWebSocketStream(socket), request));
 
-console.log(JSON.stringify({ graphql: await listening(graphqlHttp), mqtt: await listening(mqttHttp) }));
+const stompHttp = createServer();
+const stomp = new StompServer({ server: stompHttp, path: "/stomp", heartbeat: [0, 0] });
+stomp.addMiddleware("connect", (_socket, { headers }, next) => headers.passcode !== "wrong" && next());
+// This broker gives nobody their own message back, so an application behind it answers on the same topic.
+stomp.subscribe("/**", (text, { destination }) => stomp.send(destination, {}, text));
+
+const servers = { graphql: graphqlHttp, mqtt: mqttHttp, stomp: stompHttp };
+const ports = {};
+for (const [name, server] of Object.entries(servers)) ports[name] = await listening(server);
+console.log(JSON.stringify(ports));
 process.stdin.resume().on("end", () => process.exit(0));
