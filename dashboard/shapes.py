@@ -11,6 +11,8 @@ RIBBON_WIDTH = SLOTS * STEP - (STEP - BAR)
 BAR_HEIGHTS = {"u": 8, "g": 15, "d": 24, "m": 8, "s": 2, "p": 2, "z": 2}
 """Letter -> bar height in px: up, degraded, down, missed (hollow), stale, paused, not probed yet."""
 SPARK_WIDTH, SPARK_HEIGHT = 76, 24
+_SPARK_ZERO = ord("0") - 4
+"""2 px, the highest that is drawn, is four half pixels: the letter "0"."""
 
 
 def ribbon_letters(letters: str) -> str:
@@ -33,27 +35,36 @@ def ribbon_paths(letters: str) -> dict[str, str]:
     return paths
 
 
-def spark_path(values: Sequence[float | None], ceiling: float) -> str:
-    """A line through latencies (any unit), log-scaled from ceiling / 100 to ceiling, in a box of 76 x 24.
+def spark_letter(value: float | None, ceiling: float) -> str:
+    """A latency (any unit), log-scaled from ceiling / 100 to ceiling, as a letter.
 
-    `math.inf` ("never") runs along the top; `None` is a gap. The last of sixty values is at the right edge.
+    It is a height in half pixels, counted from "0" (2 px from the top: `math.inf`, "never") to "X" (22 px: a hundredth
+    of the ceiling or less). `None` is ".".
     """
-    if not values:
-        return ""
+    return "." if value is None else chr(_SPARK_ZERO + round(2 * spark_y(value, ceiling)))
+
+
+def spark_letters(letters: Sequence[str]) -> str:
+    """Exactly sixty, the newest last: slots that never were are "."."""
+    return "".join(letters[-SLOTS:]).rjust(SLOTS, ".")
+
+
+def spark_path(letters: str) -> str:
+    """The line through `spark_letters` in a box of 76 x 24, broken at each "."."""
     step = SPARK_WIDTH / (SLOTS - 1)
     path, drawing = "", False
-    for index, value in enumerate(values[-SLOTS:], start=SLOTS - min(len(values), SLOTS)):
-        if value is None:
+    for index, letter in enumerate(letters):
+        if letter == ".":
             drawing = False
             continue
-        path += f"{'L' if drawing else 'M'}{index * step:.1f} {spark_y(value, ceiling):.1f}"
+        path += f"{'L' if drawing else 'M'}{index * step:.1f} {(ord(letter) - _SPARK_ZERO) / 2:g}"
         drawing = True
     return path
 
 
 def spark_y(value: float, ceiling: float) -> float:
     """Height of a value in the sparkline: 2 at "never", 6 at the ceiling, 22 at a hundredth of it or less."""
-    if math.isinf(value):
+    if value == math.inf:
         return 2.0
     share = 1 + math.log10(max(value, 1e-9) / ceiling) / 2
     return round(22 - 16 * min(max(share, 0.0), 1.0), 1)

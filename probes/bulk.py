@@ -19,6 +19,14 @@ class Conflict(Enum):
     REPLACE = "replace"
 
 
+def replace(model: type[Model], identity: Sequence[str], columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Write rows of (identity..., columns...) values, JSON as text, over what is stored of the same identity."""
+    statement = _statement(model, identity, columns, Conflict.REPLACE, "")
+    with connection.cursor() as cursor:
+        for sql, values in _filled(statement, rows):
+            cursor.execute(sql, values)
+
+
 def insert(
     model: type[Model],
     identity: Sequence[str],
@@ -34,16 +42,23 @@ def insert(
     30,000 values; the caller holds the transaction.
     """
     written: set[tuple[Any, ...]] = set()
-    statement = _statement(model, identity, columns, conflict, only_where)
-    placeholder = f"({', '.join(['%s'] * (len(identity) + len(columns)))})"
-    adapted = _Adapted()
+    statement = f"{_statement(model, identity, columns, conflict, only_where)} RETURNING {', '.join(identity)}"
     with connection.cursor() as cursor:
-        for chunk in _chunks(rows, _MOST_PARAMETERS // (len(identity) + len(columns))):
-            sql = statement.format(values=", ".join([placeholder] * len(chunk)))
-            values = (value for row in chunk for value in row)
-            cursor.execute(sql, [adapted[value] if type(value) is datetime else value for value in values])
-            written.update(tuple(_read(value) for value in row) for row in cursor.fetchall())
+        for sql, values in _filled(statement, rows):
+            cursor.execute(sql, values)
+            written.update(tuple([_read(value) for value in row]) for row in cursor.fetchall())
     return written
+
+
+def _filled(statement: str, rows: Sequence[Sequence[Any]]) -> Iterator[tuple[str, list[Any]]]:
+    """The statement with placeholders for as many rows as one may hold, and their values; once for each such lot."""
+    if not rows:
+        return
+    placeholder = f"({', '.join(['%s'] * len(rows[0]))})"
+    adapted = _Adapted()
+    for chunk in _chunks(rows, _MOST_PARAMETERS // len(rows[0])):
+        sql = statement.format(values=", ".join([placeholder] * len(chunk)))
+        yield sql, [adapted[value] if type(value) is datetime else value for row in chunk for value in row]
 
 
 def _statement(
@@ -57,7 +72,7 @@ def _statement(
         action += f" WHERE {table}.{only_where}" if only_where else ""
     names = f"{key}, {', '.join(columns)}"
     # Names come from the models, values are parameters.
-    return f"INSERT INTO {table} ({names}) VALUES {{values}} ON CONFLICT ({key}) DO {action} RETURNING {key}"  # noqa: S608  see above
+    return f"INSERT INTO {table} ({names}) VALUES {{values}} ON CONFLICT ({key}) DO {action}"  # noqa: S608  see above
 
 
 def _chunks(rows: Sequence[Sequence[Any]], size: int) -> Iterator[Sequence[Sequence[Any]]]:

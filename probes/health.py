@@ -1,6 +1,6 @@
 """What a target is, from its recent slots: k-of-n with hysteresis. Pure.
 
-The rule reads `TargetStatus.recent` rows. Slots without an outcome because of us (missed, probe_error, policy_denied:
+The rule reads `probes.recent` rows. Slots without an outcome because of us (missed, probe_error, policy_denied:
 letter "m") never count for or against the target; when there is nothing else, the target is stale.
 """
 
@@ -8,6 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 DOWN_FAILURES, DOWN_OF = 3, 5
@@ -26,6 +27,8 @@ STALE_AFTER = 3
 """Stale: so many newest slots without an outcome because of us, at every location."""
 FEWEST_TO_JUDGE = 3
 """Fewer probes than this with a failure among them are too few to judge."""
+
+_LAST = (1 << DOWN_OF) - 1
 
 Row = Mapping[str, Any]
 
@@ -80,20 +83,23 @@ def judge(recent: Sequence[Row], *, before: str, objective_us: int, paused_by: s
 def _place(location: str, rows: Sequence[Row], before: str) -> _Place:
     down, clean, idle, needed = before == "down", 0, 0, CLEAN_TO_RECOVER
     counted: list[Row] = []
+    last = 0  # one bit for each of the last DOWN_OF that count: set where it failed. This runs at every outcome.
     for row in rows:
         if row["letter"] == "m":
             idle += 1
             continue
         idle = 0
         counted.append(row)
-        clean = clean + 1 if row["ok"] else 0
+        failed = not row["ok"]
+        clean = 0 if failed else clean + 1
+        last = (last << 1 | failed) & _LAST
         if down and clean >= needed:
             # Where the window begins down without a failure in it, this is no recovery from one that we see.
             relapses = _failed(counted) > 0
-            down, counted = False, counted[-needed:]
+            down, counted, last = False, counted[-needed:], 0
             needed = CLEAN_AFTER_RELAPSE if relapses else needed
         elif not down:
-            down = _failed(counted[-DOWN_OF:]) >= DOWN_FAILURES
+            down = last.bit_count() >= DOWN_FAILURES
     return _Place(location, counted, down and bool(counted), needed, idle)
 
 
@@ -149,7 +155,8 @@ def _failing(facts: _Facts) -> str:
 
 
 def _slow(facts: _Facts) -> str:
-    times = [row["race_us"] for row in facts.counted if row["ok"] and row["race_us"] is not None][-SLOW_OF:]
+    newest_first = (row["race_us"] for row in reversed(facts.counted) if row["ok"] and row["race_us"] is not None)
+    times = list(islice(newest_first, SLOW_OF))
     if len(times) < SLOW_AT_LEAST:
         return ""
     p95 = sorted(times)[math.ceil(0.95 * len(times)) - 1]
@@ -172,7 +179,7 @@ _RULES: tuple[tuple[str, Callable[[_Facts], str]], ...] = (
 
 
 def _failed(rows: Sequence[Row]) -> int:
-    return sum(1 for row in rows if not row["ok"])
+    return len([row for row in rows if not row["ok"]])
 
 
 def _mostly(rows: Sequence[Row]) -> str:

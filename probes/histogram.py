@@ -17,7 +17,8 @@ _ZERO = -1
 _Z95 = 1.959963984540054
 
 
-def _bucket(us: int) -> int:
+def bucket_of(us: int) -> int:
+    """The number of the bucket that a duration in microseconds falls into; -1 is that of 0 and below."""
     return math.ceil(math.log(us) / _LOG_GAMMA) if us > 0 else _ZERO
 
 
@@ -57,7 +58,10 @@ class Histogram:
 
     def add(self, us: int) -> None:
         """Count one duration of `us` microseconds."""
-        bucket = _bucket(us)
+        self.add_to(bucket_of(us))
+
+    def add_to(self, bucket: int) -> None:
+        """Count one duration in the bucket that `bucket_of` named: for one that several histograms count."""
         n = self._counts[bucket] = self._counts.get(bucket, 0) + 1
         if self._texts is not None:
             self._texts[bucket] = f'"{bucket}":{n}'
@@ -68,7 +72,7 @@ class Histogram:
 
     def remove(self, us: int) -> None:
         """Undo one `add(us)`. Raises ValueError where no such duration was counted."""
-        bucket = _bucket(us)
+        bucket = bucket_of(us)
         left = self._counts.get(bucket, 0) - 1
         if left < 0:
             raise ValueError(f"no duration of {us} µs was counted")

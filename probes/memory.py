@@ -13,7 +13,7 @@ from django.conf import settings
 
 from probes.engine.outcome import Certificate
 from probes.models import TargetStatus
-from probes.recent import Recent
+from probes.recent import Recent, unpacked
 from probes.tally import Key, Tally
 
 
@@ -82,7 +82,7 @@ def _read(status: TargetStatus) -> Known:
         state=status.state,
         since=status.since,
         why=status.why,
-        recent=Recent(status.recent),
+        recent=Recent(unpacked(status.recent)),
         last_slot=status.last_slot,
         last_result_at=status.last_result_at,
     )

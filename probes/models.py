@@ -187,7 +187,7 @@ class TargetStatus(models.Model):
     ribbon = models.CharField(max_length=60, default="")
     """One letter per slot, oldest first: u up, g degraded (slow), d down, m missed; the worst of all locations."""
     recent = models.JSONField(default=list)
-    """The last sixty slots at all locations, oldest first: compact rows for health and the overview."""
+    """The last sixty slots at all locations, oldest first: lists of `probes.recent.STORED`."""
     last_slot = models.DateTimeField(null=True)
     last_result_at = models.DateTimeField(null=True)
     sequence = models.PositiveBigIntegerField(default=0)

@@ -34,6 +34,8 @@ DUTIES_SECONDS = 1.0
 PARTITIONS_SECONDS = 3600.0
 FORGET_WORKER = timedelta(minutes=5)
 """A worker whose heartbeat is older leaves the list."""
+TAKE_OVER_SECONDS = 5.0
+"""Entries that another recorder took and did not acknowledge for so long are recorded by this one."""
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 5.0
 _TROUBLE = (RedisError, OSError, Error)
 
@@ -54,10 +56,12 @@ class Recorder:
         self._client = client
         self._stop = stop
         self._claiming = True
+        self._claim_idle_ms = 0
         self._backlog_from: datetime | None = None
         self._grouped = False
         self._memory = Memory()
         self._next_duties = 0.0
+        self._next_take_over = 0.0
         self._next_partitions = 0.0
 
     def run(self) -> None:
@@ -86,7 +90,8 @@ class Recorder:
 
     def _begin_again(self) -> None:
         connection.close()
-        self._claiming, self._grouped, self._backlog_from = True, False, None
+        self._claiming, self._claim_idle_ms = True, 0
+        self._grouped, self._backlog_from = False, None
 
     def _join_group(self) -> None:
         if self._grouped:
@@ -100,11 +105,16 @@ class Recorder:
 
     def _claim(self) -> list[Delivery]:
         """Pending entries of whoever died before acknowledging them, a page at a time; ours of an earlier try too."""
-        page: Any = self._client.xpending_range(STREAM, GROUP, min="-", max="+", count=settings.FLUSH_OUTCOMES)
+        idle = self._claim_idle_ms
+        page: Any = self._client.xpending_range(
+            STREAM, GROUP, min="-", max="+", count=settings.FLUSH_OUTCOMES, idle=idle or None
+        )
         keys = [pending["message_id"] for pending in page]
         self._claiming = bool(keys)
-        batch = _deliveries(self._client.xclaim(STREAM, GROUP, self.consumer, 0, keys)) if keys else []
-        if lost := set(keys) - {delivery.key for delivery in batch}:
+        batch = _deliveries(self._client.xclaim(STREAM, GROUP, self.consumer, idle, keys)) if keys else []
+        lost = set(keys) - {delivery.key for delivery in batch}
+        if lost and not idle:
+            # With an idle time they may be another recorder's, who was quicker.
             logger.error("%d outcomes left the stream before they were recorded: RESULTS_STREAM_LENGTH", len(lost))
             self._client.xack(STREAM, GROUP, *lost)
         self._note_backlog(batch, more=self._claiming)
@@ -174,6 +184,7 @@ class Recorder:
             if time.monotonic() >= self._next_partitions:
                 partitions.ensure(now)
                 self._next_partitions = time.monotonic() + PARTITIONS_SECONDS
+            self._take_over()
             resume_expired(now)
             # What waits in the stream is not missed: sweep only up to where it was read.
             if sweep(min(now, self._backlog_from or now), self._memory):
@@ -186,6 +197,12 @@ class Recorder:
             self._forget_workers(now)
         except (RedisError, OSError) as error:
             logger.warning("no heartbeat: %s", error)
+
+    def _take_over(self) -> None:
+        """Now and then look for what a recorder left that was killed, while this one goes on."""
+        if time.monotonic() >= self._next_take_over and not self._claiming:
+            self._next_take_over = time.monotonic() + TAKE_OVER_SECONDS
+            self._claiming, self._claim_idle_ms = True, int(TAKE_OVER_SECONDS * 1000)
 
     def _forget_workers(self, now: datetime) -> None:
         states: Any = self._client.hgetall(WORKERS)

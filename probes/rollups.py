@@ -4,12 +4,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
-from probes.bulk import Conflict, insert
+from probes.bulk import replace
 from probes.histogram import Histogram
 from probes.memory import Known
 from probes.models import Rollup
 from probes.results_stream import Entry
-from probes.tally import COLUMNS, Key, Tally
+from probes.tally import COLUMNS, Key, Tally, findings_of
 
 _WIDTHS = (Rollup.Width.MINUTE.value, Rollup.Width.HOUR.value)
 
@@ -23,13 +23,14 @@ def count(inserted: Iterable[Entry], replaced: Iterable[Entry], known: Mapping[i
     touched = {key for _, keys, _ in counted for key in keys}
     _remember(touched, known)
     for entry, keys, was_missed in counted:
+        findings = findings_of(entry.outcome)
         for key in keys:
             tally = known[entry.target_id].tallies[key]
             if was_missed:
                 tally.remove_missed()
-            tally.add(entry.outcome)
+            tally.add(findings)
     rows = [(*key, *known[key[0]].tallies[key].values()) for key in touched]
-    insert(Rollup, ("target_id", "location_id", "width", "start"), COLUMNS, rows, Conflict.REPLACE)
+    replace(Rollup, ("target_id", "location_id", "width", "start"), COLUMNS, rows)
 
 
 def _keys(entry: Entry) -> list[Key]:

@@ -12,6 +12,7 @@ from probes.bulk import Conflict, insert
 from probes.engine.outcome import FailureKind, Outcome
 from probes.models import Result, Transcript
 from probes.results_stream import Entry, Identity, wants_transcript
+from probes.tally import latencies_of
 
 IDENTITY = ("target_id", "location_id", "slot")
 _COLUMNS = (
@@ -19,6 +20,7 @@ _COLUMNS = (
     "race_window_us", "user_ready_us", "events", "close_code", "closed_by", "http_status", "address", "clock", "lag_us",
     "flagged", "strategy", "flags_revision", "recorded_at",
 )  # fmt: skip
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def insert_new(entries: Sequence[Entry], now: datetime) -> set[Identity]:
@@ -56,17 +58,11 @@ def _row(entry: Entry, now: datetime) -> tuple[Any, ...]:
         outcome.ok,
         outcome.kind.value if outcome.kind else "",
         outcome.phase[:20],
-        json.dumps([kind.value for kind in outcome.also]),
+        _encode([kind.value for kind in outcome.also]) if outcome.also else "[]",
         outcome.detail,
         None if outcome.kind is FailureKind.MISSED else outcome.start_delay_us,
-        outcome.dns_us,
-        outcome.tcp_us,
-        outcome.tls_us,
-        outcome.upgrade_us,
-        outcome.claimed_us,
-        outcome.race_window_us,
-        outcome.user_ready_us,
-        json.dumps(_events(outcome)),
+        *latencies_of(outcome),
+        _encode(_events(outcome)),
         outcome.close_code,
         outcome.closed_by[:10],
         outcome.http_status,

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from probes.bulk import Conflict, insert
+from probes.bulk import replace
 from probes.engine.outcome import Outcome
 from probes.health import Verdict, judge
 from probes.memory import Known
 from probes.models import Flip, Target, TargetStatus
+from probes.recent import microseconds
 from probes.results_stream import Entry
 
 _COLUMNS = ("state", "since", "why", "ribbon", "recent", "last_slot", "last_result_at", "sequence")
@@ -69,15 +70,15 @@ def update(known: Mapping[int, Known], watched: Mapping[int, Watched], entries: 
         status.sequence += 1
         rows.append(_values(status, ribbon))
     # `lock` holds these rows: nobody changed their state since it was read.
-    insert(TargetStatus, ("target_id",), _COLUMNS, rows, Conflict.REPLACE)
+    replace(TargetStatus, ("target_id",), _COLUMNS, rows)
     Flip.objects.bulk_create(flips)
 
 
 def recent_row(entry: Entry, objective_us: int) -> dict[str, Any]:
-    """One slot at one location, as `TargetStatus.recent` keeps it."""
+    """One slot at one location: a `probes.recent.Row`."""
     outcome = entry.outcome
     return {
-        "slot": entry.slot.isoformat(timespec="microseconds"),
+        "slot": microseconds(entry.slot),
         "loc": entry.location,
         "ok": outcome.ok,
         "kind": outcome.kind.value if outcome.kind else "",
@@ -108,7 +109,7 @@ def _extend(status: Known, entries: Sequence[Entry], objective_us: int, now: dat
 
 
 def _judge(status: Known, watched: Watched) -> Verdict:
-    since = watched.active_since.isoformat(timespec="microseconds")
+    since = microseconds(watched.active_since)
     rows = status.recent.rows
     if rows[0]["slot"] <= since:
         rows = [row for row in rows if row["slot"] > since]

@@ -1,22 +1,86 @@
 """What a minute or an hour of outcomes adds up to. Pure."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from probes.engine.outcome import EventDefect, FailureKind, Outcome
-from probes.histogram import Histogram
+from probes.histogram import Histogram, bucket_of
 
 LATENCIES = ("dns", "tcp", "tls", "upgrade", "claimed", "race_window", "user_ready")
-"""Figures whose microseconds are `Outcome.<figure>_us`. Beside them: `start_delay` (ours) and `event_latency`."""
+"""Figures whose microseconds are `Outcome.<figure>_us`, in the order of `latencies_of`.
+
+Beside them: `start_delay` (ours) and `event_latency`."""
 NEVER = ("race_window", "user_ready")
 """Figures in which a probe that was never ready counts as beyond its deadline."""
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 Key = tuple[int, str, int, datetime]
 """(target id, location, width in seconds, start)."""
 COLUMNS = ("probes", "failed", "ours", "flagged", "kinds", "events", "histograms")
 """The columns of a rollup, in the order of `Tally.values`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What one outcome adds to each tally that counts it, worked out once for all of them."""
+
+    kind: str
+    """"" where the probe succeeded."""
+    ours: bool = False
+    flagged: bool = False
+    events: tuple[tuple[str, str], ...] = ()
+    """(event, what is counted of it)."""
+    never: bool = False
+    """Never ready: beyond the deadline in the figures of `NEVER`."""
+    buckets: tuple[tuple[str, int], ...] = ()
+    """(figure, bucket of its histogram)."""
+
+
+def findings_of(outcome: Outcome) -> Findings:
+    """What is ours is never charged to the target: of it only the kind counts."""
+    kind = outcome.kind.value if outcome.kind is not None else ""
+    if outcome.kind is not None and outcome.kind.ours:
+        return Findings(kind, ours=True)
+    never = not outcome.ok and "ready" not in outcome.marks
+    return Findings(kind, False, outcome.flagged, tuple(_events(outcome)), never, tuple(_buckets(outcome)))
+
+
+def _events(outcome: Outcome) -> Iterator[tuple[str, str]]:
+    marks, defects = outcome.events.marks, outcome.events.defects
+    for event in outcome.events.expected:
+        yield event, "expected"
+        if event in marks:
+            yield event, "delivered"
+        if defect := defects.get(event):
+            yield event, EventDefect(defect).value
+
+
+def _buckets(outcome: Outcome) -> Iterator[tuple[str, int]]:
+    yield "start_delay", bucket_of(outcome.start_delay_us)
+    if outcome.flagged:
+        return
+    for figure, us in zip(LATENCIES, latencies_of(outcome), strict=True):
+        if us is not None:
+            yield figure, bucket_of(us)
+    for us in outcome.events.marks.values():
+        yield "event_latency", bucket_of(us)
+
+
+def latencies_of(outcome: Outcome) -> tuple[int | None, ...]:
+    """Microseconds of each of `LATENCIES`, None where the probe did not get that far."""
+    return (
+        outcome.dns_us,
+        outcome.tcp_us,
+        outcome.tls_us,
+        outcome.upgrade_us,
+        outcome.claimed_us,
+        outcome.race_window_us,
+        outcome.user_ready_us,
+    )
 
 
 @dataclass(slots=True)
@@ -31,18 +95,26 @@ class Tally:
     events: dict[str, dict[str, int]] = field(default_factory=dict)
     histograms: dict[str, Histogram] = field(default_factory=dict)
 
-    def add(self, outcome: Outcome) -> None:
-        """Count one recorded outcome. What is ours is never charged to the target: it counts in `ours` alone."""
-        if outcome.kind is not None:
-            self.kinds[outcome.kind] = self.kinds.get(outcome.kind, 0) + 1
-            if outcome.kind.ours:
-                self.ours += 1
-                return
+    def add(self, findings: Findings) -> None:
+        """Count one recorded outcome."""
+        if findings.kind:
+            self.kinds[findings.kind] = self.kinds.get(findings.kind, 0) + 1
+        if findings.ours:
+            self.ours += 1
+            return
         self.probes += 1
-        self.failed += not outcome.ok
-        self.flagged += outcome.flagged
-        self._add_events(outcome)
-        self._add_times(outcome)
+        self.failed += bool(findings.kind)
+        self.flagged += findings.flagged
+        for event, name in findings.events:
+            counts = self.events.get(event)
+            if counts is None:
+                counts = self.events[event] = {}
+            counts[name] = counts.get(name, 0) + 1
+        for figure, bucket in findings.buckets:
+            self._histogram(figure).add_to(bucket)
+        if findings.never:
+            for figure in NEVER:
+                self._histogram(figure).add_beyond()
 
     def remove_missed(self) -> None:
         """Take back one missed slot, whose outcome came late after all."""
@@ -50,30 +122,6 @@ class Tally:
         left = self.kinds.pop(FailureKind.MISSED) - 1
         if left:
             self.kinds[FailureKind.MISSED] = left
-
-    def _add_events(self, outcome: Outcome) -> None:
-        for event in outcome.events.expected:
-            counts = self.events.setdefault(event, {})
-            counts["expected"] = counts.get("expected", 0) + 1
-            if event in outcome.events.marks:
-                counts["delivered"] = counts.get("delivered", 0) + 1
-            if defect := outcome.events.defects.get(event):
-                name = EventDefect(defect).value
-                counts[name] = counts.get(name, 0) + 1
-
-    def _add_times(self, outcome: Outcome) -> None:
-        self._histogram("start_delay").add(outcome.start_delay_us)
-        if not outcome.ok and "ready" not in outcome.marks:
-            for figure in NEVER:
-                self._histogram(figure).add_beyond()
-        if outcome.flagged:
-            return
-        for figure in LATENCIES:
-            us = getattr(outcome, f"{figure}_us")
-            if us is not None:
-                self._histogram(figure).add(us)
-        for us in outcome.events.marks.values():
-            self._histogram("event_latency").add(us)
 
     def _histogram(self, figure: str) -> Histogram:
         histogram = self.histograms.get(figure)
@@ -84,5 +132,5 @@ class Tally:
     def values(self) -> tuple[Any, ...]:
         """The values of the rollup's columns, in the order of `COLUMNS`, JSON as text."""
         histograms = ",".join([f'"{figure}":{histogram.to_text()}' for figure, histogram in self.histograms.items()])
-        kinds, events = (json.dumps(value, separators=(",", ":")) for value in (self.kinds, self.events))
+        kinds, events = _encode(self.kinds) if self.kinds else "{}", _encode(self.events)
         return self.probes, self.failed, self.ours, self.flagged, kinds, events, f"{{{histograms}}}"

@@ -37,6 +37,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
     """JSON text frames. The page says `subscribe` and `seen`; we say `hello`, `heartbeat`, `update` and `error`."""
 
     last_heard = 0.0
+    session = ""
 
     async def connect(self) -> None:
         """Refuse the handshake (HTTP 403) for those who are not signed in."""
@@ -45,6 +46,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self.close()
             return
         self.last_heard = time.monotonic()
+        self.session = self.scope["session"].session_key or ""
         await self.accept()
         await self.send(text_data=json.dumps({"type": "hello", "at": timezone.now().isoformat()}))
 

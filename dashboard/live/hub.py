@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -22,12 +22,20 @@ POLL_SECONDS = 2.0
 HEARTBEAT_SECONDS = 1.0
 SILENT_SECONDS = 45.0
 """A page answers each heartbeat; one that was silent for so long is asleep, and its buffer must not grow."""
+SESSIONS_SECONDS = 2.0
+"""How often it is looked whether the sessions of open pages still hold."""
+MOST_SHARE = 0.15
+"""Computing and telling takes at most this share of the time: with very many targets, updates come less often."""
+SLEPT, SIGNED_OUT = 4408, 4401
+"""Close codes. After the second the page asks for a new sign-in."""
 
 
 class Listener(Protocol):
     """A page's socket, as the hub sees it."""
 
     last_heard: float
+    session: str
+    """The key of the session it was opened in."""
 
     async def deliver(self, text: str) -> None: ...
 
@@ -42,6 +50,8 @@ class TopicSource(Protocol):
     def compute(self, topic: str, now: datetime) -> Data | None: ...
 
     def pulse(self) -> tuple[Any, ...]: ...
+
+    def living(self, sessions: Collection[str], now: datetime) -> set[str]: ...
 
     def rest(self) -> None: ...
 
@@ -118,7 +128,7 @@ class Hub:
 
     def _start(self) -> None:
         if not self._tasks:
-            duties = (self._update_loop(), self._heartbeat_loop(), self._wakeups(self))
+            duties = (self._update_loop(), self._heartbeat_loop(), self._sessions_loop(), self._wakeups(self))
             self._tasks = [asyncio.create_task(duty) for duty in duties]
 
     def _rest(self) -> None:
@@ -145,7 +155,8 @@ class Hub:
                 if self._failing_since is None:
                     self._failing_since = timezone.now()
                     logger.exception("live updates cannot read the database; trying again every %s s", POLL_SECONDS)
-            await asyncio.sleep(max(0.0, self._gap - (time.monotonic() - started)))
+            took = time.monotonic() - started
+            await asyncio.sleep(max(0.0, self._gap - took, took / MOST_SHARE - took))
 
     async def _publish(self, *, everything: bool) -> None:
         for topic in list(self._listeners) if everything else ["health"]:
@@ -176,9 +187,23 @@ class Hub:
             limit = time.monotonic() - SILENT_SECONDS
             for listener in self.listeners:
                 if listener.last_heard < limit:
-                    await listener.drop(4408)
+                    await listener.drop(SLEPT)
                 else:
                     await listener.deliver(text)
+
+    async def _sessions_loop(self) -> None:
+        while True:
+            await asyncio.sleep(SESSIONS_SECONDS)
+            asked = {listener.session for listener in self.listeners}
+            try:
+                holding = await self._run(self._topics.living, asked, timezone.now())
+            except Exception:
+                # The update loop says on every page that the database is away; nobody is signed out by that.
+                logger.debug("sessions cannot be read", exc_info=True)
+                continue
+            for listener in self.listeners:
+                if listener.session in asked - holding:
+                    await listener.drop(SIGNED_OUT)
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> bool:

@@ -1,7 +1,7 @@
 """What each topic says: computed once for all who listen, as JSON-ready data. Database reads only; no sockets here."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from django.template.loader import render_to_string
 from connections.flags.errors import UnknownEnvironment
 from connections.models import Environment, WatchedServer
 from dashboard.live.capacity import exceeded_workers
-from dashboard.queries.overview import OverviewReader
+from dashboard.live.sessions import living
+from dashboard.queries.overview import OverviewReader, Row
 from dashboard.queries.target import TargetReader
 from dashboard.queries_flags import flags_state
 from probes.models import Target, TargetStatus
@@ -29,6 +30,7 @@ class Topics:
 
     def __init__(self, data_dir: Path) -> None:
         self._overview = OverviewReader()
+        self._told: dict[str, tuple[Row, Data]] = {}
         self._data_dir = data_dir
         self._families: Mapping[str, Callable[[str, datetime], Data | None]] = {
             "overview": self._overview_topic,
@@ -57,6 +59,10 @@ class Topics:
             tuple(WatchedServer.objects.aggregate(Max("reported_at"), Count("pk")).values()),
         )
 
+    def living(self, sessions: Collection[str], now: datetime) -> set[str]:
+        """Those of the session keys that still hold."""
+        return living(sessions, now)
+
     def rest(self) -> None:
         """Nobody looks: no database connection is held for them."""
         database_connections.close_all()
@@ -64,11 +70,20 @@ class Topics:
     def _overview_topic(self, _: str, now: datetime) -> Data:
         shown = self._overview.read(now)
         return {
-            "rows": {row.slug: row.to_json() for row in shown.rows},
+            "rows": self._as_data(shown.rows),
             "order": shown.order,
             "counts": dict(shown.counts),
             "stories": render_to_string("overview/stories.html", {"stories": shown.stories, "more": shown.more}),
         }
+
+    def _as_data(self, rows: Sequence[Row]) -> dict[str, Data]:
+        """Each row as data; one that is the same row as before is the same object as before."""
+        before = self._told
+        self._told = {
+            row.slug: known if (known := before.get(row.slug)) and known[0] is row else (row, row.to_json())
+            for row in rows
+        }
+        return {slug: data for slug, (_, data) in self._told.items()}
 
     def _target_topic(self, slug: str, now: datetime) -> Data | None:
         target = TargetReader.find(slug)
@@ -108,7 +123,9 @@ def changed_rows(before: Data | None, after: Data) -> Data:
     """The overview without the rows that stayed as they were."""
     if before is None:
         return after
-    rows = {slug: row for slug, row in after["rows"].items() if before["rows"].get(slug) != row}
+    known = before["rows"]
+    # Most rows are the very objects of before, and comparing dictionaries looks at every field first.
+    rows = {slug: row for slug, row in after["rows"].items() if known.get(slug) is not row and known.get(slug) != row}
     return {**after, "rows": rows}
 
 

@@ -1,18 +1,20 @@
 """The overview: every target worst first, and the stories on top."""
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
+from django.db.models import TextField
+from django.db.models.functions import Cast
 
 from connections.models import Revision
 from dashboard import sentences, shapes
 from dashboard.queries.changes import last_revisions
+from dashboard.queries.last_slots import Figures, LastSlots, figures
 from dashboard.queries.stories import FAILING, beginnings, last_failure, with_counts
 from dashboard.sentences import Fault, Story
 from probes.models import Target, TargetStatus
@@ -43,19 +45,6 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """What a status row's last sixty slots amount to. Latencies in microseconds; inf is "never"."""
-
-    p50: float
-    p95: float
-    delivered: int
-    expected: int
-    spark: str
-    spark_objective: float
-    probes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Row:
     """One target as the page shows it: words and paths, ready to be put in place. Times are ISO 8601."""
 
@@ -71,6 +60,7 @@ class Row:
     ribbon: str
     ribbon_label: str
     spark: str
+    """`shapes.spark_letters`, of which the browser draws the line as `spark_line` does."""
     spark_objective: float
     p95: str
     p50: str
@@ -85,8 +75,17 @@ class Row:
         """The ribbon's paths by letter. The browser builds the same from `ribbon`."""
         return shapes.ribbon_paths(self.ribbon)
 
+    @property
+    def spark_line(self) -> str:
+        """The sparkline's path."""
+        return shapes.spark_path(self.spark)
+
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        # Not dataclasses.asdict, which copies each value deeply: this runs for every target that changed.
+        return {name: getattr(self, name) for name in _ROW_FIELDS}
+
+
+_ROW_FIELDS = tuple(each.name for each in fields(Row))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +105,15 @@ class Overview:
 
 
 class OverviewReader:
-    """Reads the overview, parsing again only the status rows whose sequence moved. Not shared between threads."""
+    """Reads the overview; of status rows whose sequence moved, only new slots are parsed. Not for several threads.
+
+    A row of which nothing changed is the very object of the reading before.
+    """
 
     def __init__(self) -> None:
         self._figures: dict[int, tuple[int, Figures]] = {}
+        self._last: dict[int, LastSlots] = {}
+        self._rows: dict[int, tuple[tuple[Any, ...], Row]] = {}
         self._zone = ZoneInfo(settings.TIME_ZONE)
 
     def read(self, now: datetime) -> Overview:
@@ -120,7 +124,7 @@ class OverviewReader:
         began = beginnings([row["id"] for row in targets if row["state"] in FAILING], now)
         targets = [{**row, "since": began.get(row["id"], row["since"])} for row in targets]
         revisions = last_revisions()
-        rows = [self._row(target, revisions.get(target["environment_id"], [])) for target in targets]
+        rows = self._same_or_new(targets, revisions)
         counts = Counter(row.state for row in rows)
         stories, more = self._stories(targets, counts, revisions, now)
         return Overview(now, rows, {state: counts.get(state, 0) for state in STATES}, stories, more)
@@ -128,6 +132,7 @@ class OverviewReader:
     def _refresh(self, targets: Sequence[dict[str, Any]]) -> None:
         current = {row["id"]: row for row in targets if row["status__sequence"] is not None}
         self._figures = {key: value for key, value in self._figures.items() if key in current}
+        self._last = {key: value for key, value in self._last.items() if key in current}
         changed = [
             key
             for key, row in current.items()
@@ -138,10 +143,27 @@ class OverviewReader:
         statuses = TargetStatus.objects.all()
         if len(changed) < len(current) / 2:
             statuses = statuses.filter(pk__in=changed[:900])
-        for status in statuses.values("target_id", "sequence", "recent"):
-            row = current.get(status["target_id"])
-            if row:
-                self._figures[row["id"]] = (status["sequence"], figures(status["recent"], row["ready_objective_ms"]))
+        texts = statuses.values_list("target_id", "sequence", Cast("recent", TextField()))
+        for target_id, sequence, text in texts:
+            if row := current.get(target_id):
+                self._figures[target_id] = (sequence, self._last_slots(target_id, row["ready_objective_ms"]).read(text))
+
+    def _last_slots(self, target_id: int, objective_ms: int) -> LastSlots:
+        known = self._last.get(target_id)
+        if known is None or known.objective_ms != objective_ms:
+            known = self._last[target_id] = LastSlots(objective_ms)
+        return known
+
+    def _same_or_new(self, targets: Sequence[dict[str, Any]], revisions: Mapping[str, Sequence[Revision]]) -> list[Row]:
+        current: dict[int, tuple[tuple[Any, ...], Row]] = {}
+        for target in targets:
+            changes = revisions.get(target["environment_id"], ())
+            shown_of = (*target.values(), changes[0].number if changes else None)
+            known = self._rows.get(target["id"])
+            same = known is not None and known[0] == shown_of
+            current[target["id"]] = known if known and same else (shown_of, self._row(target, changes))
+        self._rows = current
+        return [row for _, row in current.values()]
 
     def _row(self, target: dict[str, Any], revisions: Sequence[Revision]) -> Row:
         numbers = self._figures[target["id"]][1] if target["id"] in self._figures else figures([], 1)
@@ -203,22 +225,6 @@ class OverviewReader:
         )
 
 
-def figures(recent: Sequence[Mapping[str, Any]], objective_ms: int) -> Figures:
-    """Percentiles, delivery and sparkline of a status row's last sixty slots; ours are left out."""
-    probes = [row for row in recent if row["letter"] != "m"]
-    races = sorted(us for us in map(_race, probes) if us is not None)
-    spark = [None if row["letter"] == "m" else _race(row) for row in recent]
-    return Figures(
-        p50=_percentile(races, 0.5),
-        p95=_percentile(races, 0.95),
-        delivered=sum(row["delivered"] for row in probes),
-        expected=sum(row["expected"] for row in probes),
-        spark=shapes.spark_path(spark, objective_ms * 1000 * 2),
-        spark_objective=shapes.spark_y(objective_ms * 1000, objective_ms * 1000 * 2),
-        probes=len(probes),
-    )
-
-
 def shown_state(
     state: str, since: datetime, last_result_at: datetime | None, late_after: timedelta, now: datetime
 ) -> tuple[str, datetime]:
@@ -249,18 +255,6 @@ def _urgency(row: Mapping[str, Any]) -> tuple[bool, int, str]:
     """Down in production first, then down, degraded, stale, not probed, paused, up; then by name."""
     down_in_production = row["state"] == "down" and row["environment__is_production"]
     return not down_in_production, STATES.index(row["state"]), row["name"].lower()
-
-
-def _race(row: Mapping[str, Any]) -> float | None:
-    """Microseconds; "never" for a failure that was not ready, None for a success that only listens."""
-    if row["race_us"] is not None:
-        return float(row["race_us"])
-    return None if row["ok"] else math.inf
-
-
-def _percentile(ordered: Sequence[float], q: float) -> float:
-    """Nearest rank; NaN of nothing."""
-    return ordered[max(0, math.ceil(q * len(ordered)) - 1)] if ordered else math.nan
 
 
 def _note(row: Mapping[str, Any]) -> str:

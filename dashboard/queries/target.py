@@ -14,10 +14,12 @@ from connections.models import Revision
 from dashboard import sentences
 from dashboard.certificates import Told, told
 from dashboard.queries.changes import GOVERNING_FLAGS, last_revisions
-from dashboard.queries.overview import figures, late_after, shown_state
+from dashboard.queries.last_slots import figures
+from dashboard.queries.overview import late_after, shown_state
 from dashboard.queries.stories import FAILING, beginnings, with_counts
 from dashboard.sentences import Fault, Story
 from probes.models import Result, ServedCertificate, Target, TargetStatus
+from probes.recent import lists
 
 SIDE_PROBES = 8
 TABLE_PROBES = 30
@@ -116,7 +118,7 @@ class TargetReader:
             environment=self.target.environment_id,
             state=state,
             since=since,
-            ready_p95_us=figures(status.recent, self.target.ready_objective_ms).p95,
+            ready_p95_us=figures(lists(status.recent), self.target.ready_objective_ms).p95,
             objective_us=self.target.ready_objective_ms * 1000,
             last_result_at=status.last_result_at,
         )

@@ -17,6 +17,7 @@ from dashboard.queries.stories import FAILING
 from dashboard.queries.target import TargetReader
 from dashboard.queries.windows import window
 from probes.models import TargetStatus
+from probes.recent import unpacked
 
 
 def _refused(field: str, known: Iterable[str]) -> JsonResponse:
@@ -54,6 +55,9 @@ def figures(request: HttpRequest, slug: str) -> JsonResponse:
 @require_GET
 @require(VIEWER)
 def slots(request: HttpRequest, slug: str) -> JsonResponse:
-    """The last sixty slots of a target, oldest first, for the ribbon's tooltip: {"slots": [...]}."""
+    """The last sixty slots of a target, oldest first, for the ribbon's tooltip: {"slots": [...]}.
+
+    A slot is `probes.recent.Row`; its instant is in microseconds since 1970.
+    """
     status = TargetStatus.objects.filter(target__slug=slug).values("recent").first()
-    return JsonResponse({"slots": status["recent"] if status else []})
+    return JsonResponse({"slots": unpacked(status["recent"]) if status else []})

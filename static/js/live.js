@@ -5,6 +5,7 @@ import { clock, freeze, learnServerTime, now, tick } from "./time.js";
 const SILENT_MS = 3000;
 const DEAD_MS = 8000;
 const BACKOFF_MS = [500, 10000];
+const SIGNED_OUT = 4401;
 
 const handlers = new Map();
 const waiting = new Map();
@@ -50,10 +51,10 @@ function connect() {
   socket = opened;
   opened.addEventListener("open", () => { answered = true; attempt = 0; lastHeard = Date.now(); resync(); });
   opened.addEventListener("message", (event) => receive(JSON.parse(event.data)));
-  opened.addEventListener("close", () => {
+  opened.addEventListener("close", (event) => {
     if (socket !== opened) return;
     socket = null;
-    if (!answered) askWhy();
+    if (!answered || event.code === SIGNED_OUT) askWhy();
     retry();
   });
 }

@@ -1,7 +1,7 @@
 // The overview in place: values change where they are, rows change place only when nobody is pointing at them.
 import { listen } from "./live.js";
 import { clock, setAgo, setText } from "./time.js";
-import { setRibbon, setShape } from "./shapes.js";
+import { setRibbon, setShape, sparkPath } from "./shapes.js";
 
 const IDLE_MS = 5000;
 const list = document.getElementById("targets");
@@ -15,10 +15,12 @@ let filter = { state: list?.dataset.state ?? "", env: list?.dataset.env ?? "" };
 const rows = () => [...list.children];
 const rowOf = new Map(list ? rows().map((row) => [row.dataset.slug, row]) : []);
 
-listen("overview", ({ data, whole }) => {
-  if (!list) { if (data.order.length) location.reload(); return; }
-  if (data.order.some((slug) => !rowOf.has(slug)) || (whole && data.order.length !== rowOf.size)) { reloadList(); return; }
-  for (const [slug, row] of Object.entries(data.rows)) patch(rowOf.get(slug), row);
+listen("overview", ({ data }) => {
+  // Between the first target and none the whole page differs: there is nothing on it that could be lost.
+  if (!list || !data.order.length) { if (Boolean(list) !== Boolean(data.order.length)) location.reload(); return; }
+  dropGone(new Set(data.order));
+  for (const [slug, row] of Object.entries(data.rows)) if (rowOf.has(slug)) patch(rowOf.get(slug), row);
+  if (data.order.some((slug) => !rowOf.has(slug))) fetchNew();
   patchChips(data.counts, data.order.length);
   order = data.order;
   storiesHtml = data.stories;
@@ -44,7 +46,7 @@ function patch(node, row) {
   note.title = row.note;
   for (const field of node.querySelectorAll("[data-f]")) setText(field, row[field.dataset.f]);
   setRibbon(node.querySelector(".ribbon"), row.ribbon, row.ribbon_label);
-  node.querySelector(".spark-line").setAttribute("d", row.spark);
+  node.querySelector(".spark-line").setAttribute("d", sparkPath(row.spark));
   node.querySelector(".spark-objective").setAttribute("d", `M0 ${row.spark_objective}h76`);
   if (flipped) mark(node);
 }
@@ -79,7 +81,7 @@ function idle() {
 }
 
 function misplaced() {
-  const shown = order.filter((slug) => matches(rowOf.get(slug)));
+  const shown = order.filter((slug) => rowOf.has(slug) && matches(rowOf.get(slug)));
   const current = rows().filter((row) => !row.hidden).map((row) => row.dataset.slug);
   if (shown.length === current.length && shown.every((slug, index) => slug === current[index])) return 0;
   return shown.filter((slug, index) => slug !== current[index]).length || 1;
@@ -88,7 +90,7 @@ function misplaced() {
 function apply() {
   showStories();
   applyFilter();
-  const wanted = order ?? rows().map((row) => row.dataset.slug);
+  const wanted = order?.filter((slug) => rowOf.has(slug)) ?? rows().map((row) => row.dataset.slug);
   wanted.forEach((slug, index) => {
     const node = rowOf.get(slug);
     if (list.children[index] !== node) list.insertBefore(node, list.children[index] ?? null);
@@ -125,9 +127,37 @@ function pill(text) {
   setText(node, text);
 }
 
-async function reloadList() {
-  const answer = await fetch(location.href);
-  if (answer.ok && idle()) { document.documentElement.dataset.reload = "1"; location.reload(); }
+function dropGone(kept) {
+  for (const [slug, row] of rowOf) {
+    if (kept.has(slug)) continue;
+    row.remove();
+    rowOf.delete(slug);
+  }
+}
+
+// A new target's row comes from the page as the server renders it now, and goes to the end: nothing moves for it.
+let fetching = false;
+async function fetchNew() {
+  if (fetching) return;
+  fetching = true;
+  try {
+    const answer = await fetch(location.href, { cache: "no-store" });
+    if (!answer.ok || answer.redirected) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const row of page.querySelectorAll("#targets > .target")) if (!rowOf.has(row.dataset.slug)) add(document.adoptNode(row));
+  } catch {
+    // No server: the next update tries again.
+  } finally {
+    fetching = false;
+  }
+  applyFilter();
+  settle();
+}
+
+function add(row) {
+  rowOf.set(row.dataset.slug, row);
+  list.append(row);
+  mark(row);
 }
 
 // Filters
@@ -207,7 +237,7 @@ function slotAt(row, index) {
   return known[known.length - 60 + index];
 }
 function describe(group, letter) {
-  const lines = [`${clock(Date.parse(group[0].slot))}  ${LETTERS[letter]}`];
+  const lines = [`${clock(group[0].slot / 1000)}  ${LETTERS[letter]}`];
   for (const row of group) {
     const where = group.length > 1 ? `${row.loc}: ` : "";
     const ready = row.race_us === null ? (row.letter === "d" ? "never ready" : "") : `ready ${latency(row.race_us)}`;

@@ -1,4 +1,4 @@
-// Ribbons and state shapes, by the same rule as dashboard/shapes.py.
+// Ribbons, sparklines and state shapes, by the same rule as dashboard/shapes.py.
 const HEIGHTS = { u: 8, g: 15, d: 24, m: 8, s: 2, p: 2, z: 2 };
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -29,6 +29,16 @@ export function setRibbon(svg, letters, label) {
   }
   svg.dataset.letters = letters;
   svg.setAttribute("aria-label", label);
+}
+
+export function sparkPath(letters) {
+  let path = "";
+  [...letters].forEach((letter, index) => {
+    if (letter === ".") return;
+    const drawing = index > 0 && letters[index - 1] !== ".";
+    path += `${drawing ? "L" : "M"}${(index * 76 / 59).toFixed(1)} ${(letter.charCodeAt(0) - 44) / 2}`;
+  });
+  return path;
 }
 
 export function setShape(svg, state) {

@@ -101,6 +101,35 @@ def test_nothing_shifts_while_numbers_change(web: Site) -> None:
     results(web.daphne, "chat", 60, fail=False)
 
 
+def test_a_new_target_appears_without_a_reload_even_while_somebody_points_at_a_row(web: Site) -> None:
+    """And one that is taken away goes. The rows that were there stay the same elements in the same places."""
+    page = live(web.visit("Vera", "viewer"))
+    before = order(page)
+    page.locator(row(before[1])).hover()
+    page.evaluate("slug => { window.kept = document.querySelector(slug) }", row(before[1]))
+    make(web.daphne, "target", "--slug", "newcomer")
+    expect(page.locator(f"{row('newcomer')} .state")).to_have_text("Not probed yet")
+    assert order(page) == [*before, "newcomer"]
+    assert page.evaluate("slug => window.kept === document.querySelector(slug)", row(before[1]))
+    results(web.daphne, "newcomer", 5, fail=False)
+    expect(page.locator(f"{row('newcomer')} .state")).to_have_text("Up")
+    make(web.daphne, "delete", "--slug", "newcomer")
+    expect(page.locator(row("newcomer"))).to_have_count(0)
+    assert order(page) == before
+
+
+def test_a_page_that_is_open_elsewhere_asks_for_a_new_sign_in(web: Site) -> None:
+    page = web.stranger()
+    page.goto(web.link("Otto", "viewer"))
+    live(page)
+    elsewhere = page.context.new_page()
+    elsewhere.goto("/")
+    elsewhere.locator("#account summary").click()
+    elsewhere.get_by_role("button", name="Sign out").click()
+    expect(page.locator("#banners").get_by_role("link", name="Sign in")).to_be_visible()
+    expect(page.locator("html")).to_have_attribute("data-live", "away")
+
+
 def test_a_filter_is_in_the_address_and_back_undoes_it(web: Site) -> None:
     results(web.daphne, "staging-chat", 6, fail=True)
     page = live(web.visit("Vera", "viewer"))

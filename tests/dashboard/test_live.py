@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,16 @@ from typing import Any
 import pytest
 import websockets
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from dashboard.live.hub import SIGNED_OUT
 from dashboard.live.origin import is_own_page
 from dashboard.live.topics import Topics, troubled_processes
+from dashboard.models import User
 from probes.models import Target
 from probes.recording import record
 from tests.support.asgi import Served, serving
@@ -74,6 +77,44 @@ async def refusal(served: Served, **headers: Any) -> int:
 
 async def test_a_stranger_is_refused(served: Served) -> None:
     assert await refusal(served, origin=served.http) == 403
+
+
+async def close_code(socket: ClientConnection) -> int | None:
+    """How the server closes the socket, within twenty seconds."""
+    async with asyncio.timeout(20):
+        with suppress(ConnectionClosed):
+            async for _ in socket:
+                pass
+    return socket.close_code
+
+
+async def test_an_open_page_is_closed_when_its_person_signs_out(served: Served) -> None:
+    """In whichever tab or browser: what is open hears nothing more. Somebody else's page stays."""
+    vera, rosa = await asyncio.to_thread(lambda: (signed_in("viewer"), signed_in("responder")))
+    hers, others = (client.cookies[settings.SESSION_COOKIE_NAME].value for client in (vera, rosa))
+    async with page(served, hers, "health") as socket, page(served, others, "health") as other:
+        await told(socket, "heartbeat")
+        await asyncio.to_thread(vera.post, "/signout/")
+        assert await close_code(socket) == SIGNED_OUT
+        await told(other, "heartbeat")
+        assert other.close_code is None
+    assert await refusal(served, origin=served.http, additional_headers={"Cookie": f"sessionid={hers}"}) == 403
+
+
+@pytest.mark.parametrize("how", ["expired", "deactivated", "bound to another text"])
+async def test_an_open_page_is_closed_when_its_session_holds_no_more(served: Served, cookie: str, how: str) -> None:
+    def end() -> None:
+        if how == "expired":
+            Session.objects.update(expire_date=timezone.now())
+        elif how == "deactivated":
+            User.objects.update(is_active=False)
+        else:
+            User.objects.update(password="!another")
+
+    async with page(served, cookie, "health") as socket:
+        await told(socket, "heartbeat")
+        await asyncio.to_thread(end)
+        assert await close_code(socket) == SIGNED_OUT
 
 
 async def test_another_sites_page_is_refused_although_the_person_is_signed_in(served: Served, cookie: str) -> None:

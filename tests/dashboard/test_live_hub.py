@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +25,7 @@ class Source:
         self.computed: Counter[str] = Counter()
         self.fails = False
         self.rested = 0
+        self.ended: set[str] = set()
 
     def known(self, topic: str) -> bool:
         return topic in self.data
@@ -38,6 +39,11 @@ class Source:
             raise OSError("the database does not answer")
         return (self.version,)
 
+    def living(self, sessions: Collection[str], now: datetime) -> set[str]:
+        if self.fails:
+            raise OSError("the database does not answer")
+        return set(sessions) - self.ended
+
     def rest(self) -> None:
         self.rested += 1
 
@@ -49,13 +55,17 @@ class Source:
 class Page:
     """A listener that keeps what it was told."""
 
-    def __init__(self) -> None:
+    def __init__(self, session: str = "vera's", *, answers: bool = False) -> None:
+        self.session = session
         self.last_heard = time.monotonic()
+        self._answers = answers
         self.told: list[dict[str, Any]] = []
         self.dropped_with: int | None = None
 
     async def deliver(self, text: str) -> None:
         self.told.append(json.loads(text))
+        if self._answers:
+            self.last_heard = time.monotonic()
 
     async def drop(self, code: int) -> None:
         self.dropped_with = code
@@ -84,6 +94,7 @@ def source() -> Source:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub_module, "POLL_SECONDS", 0.05)
     monkeypatch.setattr(hub_module, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(hub_module, "SESSIONS_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -176,6 +187,37 @@ async def test_a_page_that_sleeps_is_dropped_and_the_others_go_on(hub: Hub) -> N
     await await_until(lambda: asleep.dropped_with == 4408)
     assert awake.dropped_with is None
     assert asleep.beats() == []
+
+
+async def test_only_a_page_that_never_answers_is_asleep(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it is open, and however much it is told: answering a heartbeat is all it takes."""
+    monkeypatch.setattr(hub_module, "SILENT_SECONDS", 1.0)
+    answering, silent = Page(answers=True), Page()
+    opened = time.monotonic()
+    await hub.subscribe(answering, ["health"])
+    await hub.subscribe(silent, ["health"])
+    await await_until(lambda: silent.dropped_with == hub_module.SLEPT)
+    await await_until(lambda: time.monotonic() > opened + 2)
+    assert answering.dropped_with is None
+
+
+async def test_a_page_is_closed_when_its_session_ends_and_the_others_are_not(hub: Hub, source: Source) -> None:
+    hers, his = Page("hers"), Page("his")
+    await hub.subscribe(hers, ["health"])
+    await hub.subscribe(his, ["health"])
+    source.ended.add("hers")
+    await await_until(lambda: hers.dropped_with == hub_module.SIGNED_OUT)
+    assert his.dropped_with is None
+
+
+async def test_nobody_is_signed_out_because_the_database_is_away(hub: Hub, source: Source) -> None:
+    page = Page()
+    source.fails = True
+    await hub.subscribe(page, ["health"])
+    await await_until(lambda: any("database_away_since" in beat for beat in page.beats()))
+    beats = len(page.beats())
+    await await_until(lambda: len(page.beats()) > beats + 3)
+    assert page.dropped_with is None
 
 
 async def test_what_the_process_knows_of_itself_is_part_of_health(hub: Hub) -> None:

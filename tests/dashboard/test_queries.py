@@ -1,5 +1,6 @@
 """Read models: what pages show equals what was recorded, in a number of queries that does not grow."""
 
+import json
 import math
 from datetime import timedelta
 from typing import Any
@@ -12,12 +13,14 @@ from django.utils import timezone
 from connections.models import Revision
 from dashboard.charts.series import BY_KEY, Bucket
 from dashboard.queries import probe as probe_queries
-from dashboard.queries.overview import OverviewReader, figures, late_after, shown_state
+from dashboard.queries.last_slots import LastSlots, figures
+from dashboard.queries.overview import OverviewReader, late_after, shown_state
 from dashboard.queries.stories import beginning
 from dashboard.queries.target import TargetReader, identity_of
 from dashboard.queries.windows import window
 from probes.engine.outcome import FailureKind
 from probes.models import Result, Target, TargetStatus
+from probes.recent import STORED, packed
 from probes.recording import record
 from tests.support.history import Behaviour, History, age_first_revisions, failing, healthy
 from tests.support.outcomes import entry, failure, lossy, stored_target, success
@@ -29,8 +32,9 @@ def plain(text: str) -> str:
     return text.replace("\u00a0", " ")
 
 
-def recent_row(**fields: Any) -> dict[str, Any]:
-    return {"ok": True, "race_us": 100_000, "delivered": 5, "expected": 5, "letter": "u", **fields}
+def recent_row(**fields: Any) -> list[Any]:
+    ok: dict[str, Any] = {"race_us": 100_000, "delivered": 5, "expected": 5, "letter": "u"}
+    return packed({**dict.fromkeys(STORED), **ok, **fields})
 
 
 def test_worst_comes_first() -> None:
@@ -85,16 +89,27 @@ def test_a_reader_parses_only_what_moved() -> None:
 
 
 def test_a_row_tells_never_where_the_95th_probe_was_not_ready() -> None:
-    rows = [recent_row() for _ in range(56)] + [recent_row(ok=False, race_us=None, delivered=0, letter="d")] * 4
+    rows = [recent_row() for _ in range(56)] + [recent_row(race_us=None, delivered=0, letter="d")] * 4
     found = figures(rows, 800)
     assert (found.p50, found.p95) == (100_000, math.inf)
     assert (found.delivered, found.expected) == (280, 300)
 
 
 def test_slots_that_we_missed_count_for_nothing() -> None:
-    found = figures([recent_row(ok=False, race_us=None, delivered=0, expected=0, letter="m")], 800)
+    found = figures([recent_row(race_us=None, delivered=0, expected=0, letter="m")], 800)
     assert math.isnan(found.p50)
     assert found.expected == 0
+
+
+@pytest.mark.parametrize("name", ["gate", "],[", '"],["', "], [", "a], [b", ""])
+def test_new_slots_are_added_to_those_that_were_read_before(name: str) -> None:
+    """Whatever a server calls its strategy: the same figures as of all slots read afresh, in either JSON spacing."""
+    rows = [recent_row(slot=n, loc="local", strategy=name, race_us=n * 1000) for n in range(70)]
+    for separators in ((",", ":"), (", ", ": ")):
+        last = LastSlots(800)
+        for newest in (0, 5, 60, 61, 70):
+            shown = rows[max(0, newest - 60) : newest]
+            assert repr(last.read(json.dumps(shown, separators=separators))) == repr(figures(shown, 800))
 
 
 def test_a_target_that_only_listens_is_never_never() -> None:

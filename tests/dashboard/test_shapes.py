@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,6 +35,23 @@ def test_a_sparkline_rises_with_latency_and_never_runs_along_the_top() -> None:
     assert heights == [22.0, 14.0, 6.0, 6.0, 2.0]
 
 
+def spark_letters(values: Sequence[float | None]) -> str:
+    return shapes.spark_letters([shapes.spark_letter(value, 1000) for value in values])
+
+
 def test_a_sparkline_breaks_where_nothing_was_measured() -> None:
-    assert shapes.spark_path([100.0, 100.0, None, 100.0], 1000).count("M") == 2
-    assert shapes.spark_path([], 1000) == ""
+    letters = spark_letters([100.0, 100.0, None, 100.0])
+    assert letters == "." * 56 + "HH.H"
+    assert shapes.spark_path(letters).count("M") == 2
+    assert shapes.spark_path(spark_letters([])) == ""
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(0.1, 1e9), st.just(math.inf)), max_size=70))
+def test_a_sparkline_s_letters_are_sixty_heights_within_half_a_pixel(values: list[float | None]) -> None:
+    letters = spark_letters(values)
+    shown = [None] * (60 - len(values[-60:])) + values[-60:]
+    assert len(letters) == 60
+    for letter, value in zip(letters, shown, strict=True):
+        assert (letter == ".") == (value is None)
+        if value is not None:
+            assert abs((ord(letter) - ord("0")) / 2 + 2 - shapes.spark_y(value, 1000)) <= 0.25

@@ -18,7 +18,7 @@ from probes.histogram import Histogram
 from probes.memory import Memory
 from probes.models import Rollup, TargetStatus
 from probes.pausing import pause
-from probes.recent import Recent
+from probes.recent import STORED, Recent, microseconds, packed, unpacked
 from probes.recording import record
 from probes.results_stream import Entry
 from tests.support.outcomes import NOON, entry, failure, lossy, recount, stored_rollups, stored_target, success
@@ -111,6 +111,12 @@ def test_old_minutes_are_forgotten() -> None:
     assert starts == {NOON + timedelta(minutes=3), NOON + timedelta(minutes=4)}
 
 
+def test_rows_that_an_earlier_version_stored_are_still_read() -> None:
+    """It kept objects, with their instants as text."""
+    row = {**dict.fromkeys(STORED), "slot": microseconds(NOON), "loc": "local", "letter": "d", "ok": False}
+    assert unpacked([{**row, "slot": NOON.isoformat()}]) == unpacked([packed(row)]) == [row]
+
+
 @bounded(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 99), st.sampled_from(["a", "b"]), st.sampled_from("ugdm"))))
 def test_recent_slots_are_the_newest_in_order_however_they_come(found: list[tuple[int, str, str]]) -> None:
@@ -121,17 +127,18 @@ def test_recent_slots_are_the_newest_in_order_however_they_come(found: list[tupl
 
 
 def _fill(found: list[tuple[int, str, str]]) -> None:
-    recent, plain = Recent(), {}
+    recent = Recent()
+    plain: dict[tuple[int, str], dict[str, Any]] = {}
     for slot, location, letter in found:
-        row = {"slot": f"{slot:03}", "loc": location, "letter": letter}
+        row = {**dict.fromkeys(STORED), "slot": slot, "loc": location, "letter": letter, "ok": letter in "ug"}
         recent.add(row)
-        plain[row["slot"], location] = row
+        plain[slot, location] = row
         ribbon = recent.ribbon()
         kept = sorted({slot for slot, _ in plain})[-5:]
         plain = {key: row for key, row in plain.items() if key[0] >= kept[0]}
         worst = {slot: [row["letter"] for key, row in plain.items() if key[0] == slot] for slot in kept}
         assert ribbon == "".join(min(letters, key="dgmu".index) for letters in worst.values())
-    assert recent.rows == json.loads(recent.text()) == [plain[key] for key in sorted(plain)]
+    assert recent.rows == unpacked(json.loads(recent.text())) == [plain[key] for key in sorted(plain)]
 
 
 @bounded(max_examples=200, deadline=None)

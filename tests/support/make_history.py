@@ -2,6 +2,7 @@
 
 python -m tests.support.make_history failing --targets 12 --minutes 75 [--follow]
 python -m tests.support.make_history append --slug chat --count 5 [--fail]
+python -m tests.support.make_history target --slug newcomer     (and `delete`)
 """
 
 import argparse
@@ -16,10 +17,12 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings")
     django.setup()
     # Models can be imported only now.
+    from probes.models import Target
     from tests.support.history import SCENARIOS, append
+    from tests.support.outcomes import stored_target
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("scenario", choices=[*sorted(SCENARIOS), "append"])
+    parser.add_argument("scenario", choices=[*sorted(SCENARIOS), "append", "target", "delete"])
     parser.add_argument("--targets", type=int, default=12)
     parser.add_argument("--minutes", type=int, default=75)
     parser.add_argument("--follow", action="store_true", help="go on in real time")
@@ -28,6 +31,12 @@ def main() -> None:
     parser.add_argument("--fail", action="store_true")
     arguments = parser.parse_args()
     now = timezone.now()
+    if arguments.scenario == "target":
+        stored_target(arguments.slug)
+        return
+    if arguments.scenario == "delete":
+        Target.objects.filter(slug=arguments.slug).delete()
+        return
     if arguments.scenario == "append":
         append(arguments.slug, arguments.count, fail=arguments.fail, now=now)
         return

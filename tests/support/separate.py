@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 
@@ -68,12 +68,18 @@ class Separate:
 
     def states(self) -> dict[str, str]:
         """The state of each target that has one, by slug: a plain look, cheap enough to poll."""
-        query = "SELECT slug, state FROM probes_targetstatus JOIN probes_target ON target_id = probes_target.id"
+        return dict(self._rows("SELECT slug, state FROM probes_targetstatus JOIN probes_target ON target_id = id"))
+
+    def kinds(self) -> dict[str, int]:
+        """How many results there are of each kind; "" is a success."""
+        return dict(self._rows("SELECT kind, COUNT(*) FROM probes_result GROUP BY kind"))
+
+    def _rows(self, query: LiteralString) -> list[tuple[Any, ...]]:
         if self.database_url.startswith("sqlite:///"):
             with closing(sqlite3.connect(self.database_url.removeprefix("sqlite:///"), timeout=10)) as database:
-                return dict(database.execute(query).fetchall())
+                return database.execute(query).fetchall()
         with psycopg.connect(self.database_url) as server:
-            return dict(server.execute(query).fetchall())
+            return server.execute(query).fetchall()
 
     def report(self) -> dict[str, Any]:
         """{"rows", "missed", "equal": rollups equal a recount, "states": {slug: state}}."""
