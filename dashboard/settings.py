@@ -42,6 +42,10 @@ RECORDER_MOST_TARGETS: int = _values["RECORDER_MOST_TARGETS"]
 RAW_DAYS: int = _values["RAW_DAYS"]
 MINUTE_DAYS: int = _values["MINUTE_DAYS"]
 HOUR_DAYS: int = _values["HOUR_DAYS"]
+RACE_CHECK_MOST: int = _values["RACE_CHECK_MOST"]
+RACE_CHECK_AT_ONCE: int = _values["RACE_CHECK_AT_ONCE"]
+RACE_CHECK_PER_SECOND: float = _values["RACE_CHECK_PER_SECOND"]
+RACE_CHECK_PAUSE_SECONDS: float = _values["RACE_CHECK_PAUSE_SECONDS"]
 TRANSCRIPT_SUCCESS_SHARE: float = _values["TRANSCRIPT_SUCCESS_SHARE"]
 TRANSCRIPT_BYTES: int = _values["TRANSCRIPT_BYTES"]
 CERTIFICATE_WARNING_DAYS: int = _values["CERTIFICATE_WARNING_DAYS"]
@@ -60,7 +64,6 @@ LOGIN_URL = "/signin/"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
-    "daphne",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from dashboard.views import audit, chart_data, flags, overview, rollback, signin, target, targets_edit
+from dashboard.views import audit, chart_data, flags, overview, race_checks, rollback, signin, target, targets_edit
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", overview.overview, name="overview"),
@@ -15,6 +15,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("targets/<slug:slug>/edit/", targets_edit.edit, name="target_edit"),
     path("targets/<slug:slug>/pause/", targets_edit.pause, name="target_pause"),
     path("targets/<slug:slug>/resume/", targets_edit.resume, name="target_resume"),
+    path("targets/<slug:slug>/race-checks/", race_checks.checks, name="race_checks"),
+    path("targets/<slug:slug>/race-checks/start/", race_checks.start, name="race_check_start"),
+    path("targets/<slug:slug>/race-checks/<int:number>/", race_checks.check, name="race_check"),
+    path("targets/<slug:slug>/race-checks/<int:number>/cancel/", race_checks.cancel, name="race_check_cancel"),
     path("flags/", flags.flags, name="flags"),
     path("flags/<slug:environment_key>/change/", flags.change, name="change"),
     path("flags/<slug:environment_key>/undo/<int:number>/", flags.undo, name="undo"),

@@ -22,11 +22,11 @@ from django.db.utils import DataError, Error, IntegrityError
 from django.utils import timezone
 from redis.exceptions import RedisError, ResponseError
 
-from probes import partitions
+from probes import partitions, race_check_records, race_checks
 from probes.memory import Memory
 from probes.pausing import resume_expired
 from probes.recording import record
-from probes.results_stream import BAD, BAD_LENGTH, GROUP, RECORDER, STREAM, WORKERS, Entry, EntryError, decode
+from probes.results_stream import BAD, BAD_LENGTH, GROUP, RECORDER, STREAM, WORKERS, Entry, EntryError, decode, storable
 from probes.sweeper import sweep
 
 logger = logging.getLogger(__name__)
@@ -57,6 +57,7 @@ class Recorder:
         self._stop = stop
         self._claiming = True
         self._claim_idle_ms = 0
+        self._claim_range: tuple[str, str] | None = None
         self._backlog_from: datetime | None = None
         self._grouped = False
         self._memory = Memory()
@@ -90,7 +91,7 @@ class Recorder:
 
     def _begin_again(self) -> None:
         connection.close()
-        self._claiming, self._claim_idle_ms = True, 0
+        self._claiming, self._claim_idle_ms, self._claim_range = True, 0, None
         self._grouped, self._backlog_from = False, None
 
     def _join_group(self) -> None:
@@ -104,13 +105,17 @@ class Recorder:
         self._grouped = True
 
     def _claim(self) -> list[Delivery]:
-        """Pending entries of whoever died before acknowledging them, a page at a time; ours of an earlier try too."""
+        """Pending entries of whoever died before acknowledging them, a page at a time; ours of an earlier try too.
+
+        A pass ends with what was pending when it began: what another recorder takes meanwhile is its own.
+        """
         idle = self._claim_idle_ms
+        first, last = self._claim_range or self._pending_range()
         page: Any = self._client.xpending_range(
-            STREAM, GROUP, min="-", max="+", count=settings.FLUSH_OUTCOMES, idle=idle or None
+            STREAM, GROUP, min=first, max=last, count=settings.FLUSH_OUTCOMES, idle=idle or None
         )
         keys = [pending["message_id"] for pending in page]
-        self._claiming = bool(keys)
+        self._claiming, self._claim_range = bool(keys), (f"({keys[-1]}", last) if keys else None
         batch = _deliveries(self._client.xclaim(STREAM, GROUP, self.consumer, idle, keys)) if keys else []
         lost = set(keys) - {delivery.key for delivery in batch}
         if lost and not idle:
@@ -119,6 +124,10 @@ class Recorder:
             self._client.xack(STREAM, GROUP, *lost)
         self._note_backlog(batch, more=self._claiming)
         return batch
+
+    def _pending_range(self) -> tuple[str, str]:
+        summary: Any = self._client.xpending(STREAM, GROUP)
+        return summary["min"] or "-", summary["max"] or "-"
 
     def _read(self) -> list[Delivery]:
         """New entries: FLUSH_OUTCOMES, or those that come within FLUSH_MILLISECONDS of the first."""
@@ -142,7 +151,7 @@ class Recorder:
 
     def _flush(self, batch: Sequence[Delivery]) -> None:
         readable: list[tuple[Delivery, Entry]] = []
-        for delivery in batch:
+        for delivery in self._record_race_checks(batch):
             try:
                 readable.append((delivery, decode(delivery.text)))
             except EntryError as error:
@@ -153,6 +162,20 @@ class Recorder:
         pipeline.xack(STREAM, GROUP, *keys)
         pipeline.xdel(STREAM, *keys)
         pipeline.execute()
+
+    def _record_race_checks(self, batch: Sequence[Delivery]) -> list[Delivery]:
+        """Write the entries about race checks; returns the others."""
+        others = []
+        for delivery in batch:
+            if not race_checks.is_entry(delivery.text):
+                others.append(delivery)
+                continue
+            try:
+                entry = race_checks.Entry.from_text(storable(delivery.text))
+                race_check_records.record(entry, timezone.now())
+            except (DataError, KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+                self._set_aside(delivery, f"{type(error).__name__}: {error}")
+        return others
 
     def _record(self, deliveries: Sequence[tuple[Delivery, Entry]]) -> None:
         """Store a batch; what the database refuses is found by halving, so that one entry never blocks the rest."""
@@ -186,6 +209,7 @@ class Recorder:
                 self._next_partitions = time.monotonic() + PARTITIONS_SECONDS
             self._take_over()
             resume_expired(now)
+            race_check_records.expire(min(now, self._backlog_from or now))
             # What waits in the stream is not missed: sweep only up to where it was read.
             if sweep(min(now, self._backlog_from or now), self._memory):
                 self._next_duties = 0.0

@@ -72,8 +72,7 @@ def _share(identity: Identity) -> float:
 
 def decode(text: str) -> Entry:
     """The entry in a stream's text, made safe for every database. Raises EntryError."""
-    if "\\u0000" in text or "\\ud" in text or "\\uD" in text:
-        text = _storable(text)
+    text = storable(text)
     try:
         message = json.loads(text)
         entry = Entry(
@@ -88,8 +87,15 @@ def decode(text: str) -> Entry:
     return entry
 
 
-def _storable(text: str) -> str:
-    # PostgreSQL stores neither NUL nor half a surrogate pair; a hostile server can send both.
+def storable(text: str) -> str:
+    """The JSON text without what PostgreSQL cannot store: NUL and half surrogate pairs, which a hostile server can
+    send. Raises EntryError."""
+    if "\\u0000" in text or "\\ud" in text or "\\uD" in text:
+        return _cleaned(text)
+    return text
+
+
+def _cleaned(text: str) -> str:
     def clean(value: Any) -> Any:
         if isinstance(value, str):
             return value.encode("utf-8", "replace").decode().replace("\x00", "�")

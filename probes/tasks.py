@@ -12,6 +12,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from probes import dispatch, retention, worker
+from probes.race_checks import Assignment
 
 logger = logging.getLogger(__name__)
 LATEST_START = timedelta(seconds=1)
@@ -34,6 +35,13 @@ def run_batch(batch: str) -> None:
     """
     read: dict[str, Any] = json.loads(batch)
     worker.loop_for(read["location"]).submit(read)
+
+
+@shared_task(name="probes.run_race_check", ignore_result=True, acks_late=False)
+def run_race_check(assignment: str) -> None:
+    """Hand a race check to this process's probe loop, and return at once. `assignment`: `Assignment.to_text`."""
+    read = Assignment.from_text(assignment)
+    worker.loop_for(read.request.location).check(read)
 
 
 @shared_task(name="probes.tidy", ignore_result=True, acks_late=False)

@@ -23,6 +23,8 @@ from probes.credentials import CredentialsError
 from probes.engine.outcome import FailureKind, Outcome
 from probes.engine.script import TargetSpec
 from probes.publisher import Publisher
+from probes.race_check_loop import RaceChecks
+from probes.race_checks import Assignment
 from probes.results_stream import WORKERS, Entry, encode, wants_success
 from probes.schedule import EPOCH
 from probes.specification import read_message
@@ -105,6 +107,9 @@ class ProbeLoop:
         self._publisher = Publisher(self._client, buffer=capacity.buffer, stream_length=capacity.stream_length)
         self._loop = asyncio.new_event_loop()
         self._runner: asyncio.Future[Runner] = self._loop.create_future()
+        self._race_checks = RaceChecks(
+            self.name, self._runner, self._client, self._publisher.add, capacity.in_flight, lambda: len(self._probes)
+        )
         self._stopping = asyncio.Event()
         self._drain_seconds = 0.0
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._main(),), name="probes")
@@ -122,6 +127,10 @@ class ProbeLoop:
     def submit(self, batch: Mapping[str, Any]) -> None:
         """Take a batch (`dispatch.Batch.to_message`) and return at once."""
         self._loop.call_soon_threadsafe(self._take, batch)
+
+    def check(self, assignment: Assignment) -> None:
+        """Take a race check and return at once."""
+        self._loop.call_soon_threadsafe(self._race_checks.take, assignment)
 
     def stop(self, seconds: float) -> None:
         """Start no more probes, wait for those in flight at most so long, publish what was found, end the thread."""
@@ -164,6 +173,7 @@ class ProbeLoop:
             self.counts.over_capacity += 1
             self.counts.exceed(time.time())
         else:
+            self._race_checks.make_room()
             probe = self._loop.create_task(self._probe(key, due, message))
             self._probes.add(probe)
             probe.add_done_callback(self._probes.discard)
@@ -227,7 +237,7 @@ class ProbeLoop:
             "location": self.location,
             "at": datetime.now(UTC).isoformat(),
             "clock_offset_us": int((middle - seconds) * 1e6) - microseconds,
-            "in_flight": len(self._probes),
+            "in_flight": len(self._probes) + self._race_checks.in_flight,
             **self.counts.to_json(time.time()),
             "waiting": self._publisher.waiting,
             "dropped": self._publisher.dropped,
@@ -236,6 +246,7 @@ class ProbeLoop:
     async def _drain(self) -> None:
         for timer in self._timers.values():
             timer.cancel()
+        await self._race_checks.stop()
         if self._probes:
             await asyncio.wait(self._probes, timeout=self._drain_seconds)
         for probe in list(self._probes):

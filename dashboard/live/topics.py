@@ -18,7 +18,7 @@ from dashboard.live.sessions import living
 from dashboard.queries.overview import OverviewReader, Row
 from dashboard.queries.target import TargetReader
 from dashboard.queries_flags import flags_state
-from probes.models import Target, TargetStatus
+from probes.models import RaceCheck, Target, TargetStatus
 
 Data = dict[str, Any]
 PROCESSES_STALE_SECONDS = 20
@@ -50,10 +50,11 @@ class Topics:
         return self._families[family](subject, now)
 
     def pulse(self) -> tuple[Any, ...]:
-        """Changes whenever anything a page shows was written. Four aggregates, no rows."""
+        """Changes whenever anything a page shows was written. Five aggregates, no rows."""
         statuses = TargetStatus.objects.aggregate(Sum("sequence"), Count("pk"), Max("since"))
         return (
             tuple(statuses.values()),
+            tuple(RaceCheck.objects.aggregate(Max("changed_at")).values()),
             tuple(Target.objects.aggregate(all=Count("pk"), paused=Count("pk", filter=~Q(paused_by=""))).values()),
             tuple(Environment.objects.order_by("position").values_list("revision", flat=True)),
             tuple(WatchedServer.objects.aggregate(Max("reported_at"), Count("pk")).values()),

@@ -13,6 +13,7 @@ from connections.flags.reading import flag_set, holders, slowest
 from connections.models import Revision
 from dashboard import sentences
 from dashboard.certificates import Told, told
+from dashboard.queries import race_checks
 from dashboard.queries.changes import GOVERNING_FLAGS, last_revisions
 from dashboard.queries.last_slots import figures
 from dashboard.queries.overview import late_after, shown_state
@@ -182,6 +183,7 @@ class TargetReader:
             "flags": render_to_string("target/flags.html", context),
             "changes": render_to_string("target/changes.html", context),
             "last_probes": render_to_string("target/last_probes.html", context),
+            "race_check": race_checks.live(self.target),
         }
 
 

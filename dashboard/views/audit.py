@@ -18,6 +18,8 @@ WORDS = {
     "flags.plan": "Ran a plan",
     "flags.promotion": "Promoted flags",
     "flags.known_good": "Marked known-good",
+    "race_check.started": "Started a race check",
+    "race_check.cancelled": "Cancelled a race check",
     "person.added": "Added a person",
     "person.role": "Changed a role",
     "token.created": "Created an API token",

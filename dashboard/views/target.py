@@ -15,6 +15,7 @@ from dashboard.charts import charts
 from dashboard.charts.series import BY_KEY, DEFAULT_RANGE, RANGES, Range
 from dashboard.permissions import VIEWER, require
 from dashboard.queries import probe as probe_queries
+from dashboard.queries import race_checks
 from dashboard.queries.stories import FAILING
 from dashboard.queries.target import SIDE_PROBES, TABLE_PROBES, Condition, TargetReader
 from dashboard.queries.windows import newest_result, window
@@ -57,6 +58,7 @@ def _page(reader: TargetReader, context: dict[str, Any]) -> dict[str, Any]:
         "all_probes": probes,
         "governing": reader.governing(now),
         "revisions": reader.changes(),
+        **race_checks.card(reader.target, race_checks.newest(reader.target)),
     }
 
 

@@ -211,6 +211,7 @@ listen("target", ({ data: told }) => {
   setText(document.getElementById("state-word"), told.word);
   waiting = told;
   place();
+  document.dispatchEvent(new CustomEvent("target-told", { detail: told }));
   scheduleRefresh();
 });
 // A part that is pointed at or has focus is replaced later: nothing moves under a finger.

@@ -28,6 +28,7 @@ PAGES = {
     "target-24h": ("/targets/staging-chat/?range=24h", ("failing",)),
     "probe": ("/targets/staging-chat/", ("failing",)),
     "target-up": ("/targets/chat/", ("healthy",)),
+    "race-checks": ("/targets/staging-chat/race-checks/", ("failing",)),
     "flags": ("/flags/?env=staging", ("failing",)),
     "rollback": ("/rollback/?env=production", ("failing",)),
     "audit": ("/audit/", ("failing",)),

@@ -13,6 +13,10 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from probes.models import Location, Result, Target, TargetStatus
+from probes.race_check_records import ask
+from probes.race_checks import Ending, Request
+from probes.race_checks import Entry as RaceEntry
+from probes.race_report import Tally
 from probes.recorder import Recorder, connect
 from probes.results_stream import BAD, GROUP, RECORDER, STREAM, WORKERS, encode
 from tests.support.gate import gated
@@ -206,3 +210,20 @@ def test_slots_that_nobody_answers_become_missed_and_the_target_stale(
     recorders.stop()
     assert set(Result.objects.values_list("kind", flat=True)) == {"missed"}
     assert stored_rollups() == recount()
+
+
+def test_words_about_a_race_check_stand_beside_results_and_bad_ones_are_set_aside(
+    recorders: Running, redis_client: "redis.Redis", redis_url: str
+) -> None:
+    """A number that no database holds, a text that is none, a NUL that PostgreSQL cannot store: nothing is blocked."""
+    target = target_of_old()
+    check = ask(target, Request(), "Rosa", lambda _: None)
+    good = RaceEntry(check.pk, "worker", 200, 3, Ending.DONE, "NUL \x00 in it", Tally().report(1.0))
+    bad = [RaceEntry(check.pk, "worker", 10**30).to_text(), '{"race_check":"what"}', '{"race_check":']
+    publish(redis_client, *outcomes(target, 2), *bad, good.to_text(), *outcomes(target, 2, 2))
+    recorders.start(redis_url)
+    wait_until(lambda: redis_client.xlen(STREAM) == 0, seconds=20, what="all to be dealt with")
+    check.refresh_from_db()
+    assert (check.state, check.failed) == ("finished", 3)
+    assert Result.objects.count() == 4
+    assert redis_client.xlen(BAD) == 3

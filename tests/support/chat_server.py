@@ -1,9 +1,11 @@
 """A real chat service on port 0 that speaks the contract's wire, and can be told to misbehave."""
 
+import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -106,3 +108,25 @@ def port_of(server: Server) -> int:
     """The port a server listens on."""
     port: int = next(iter(server.sockets)).getsockname()[1]
     return port
+
+
+@contextmanager
+def serving(server: ChatServer, tls: ssl.SSLContext | None = None) -> Iterator[ChatServer]:
+    """The service in a thread of its own, for tests whose other end runs a loop itself, or is another process."""
+    ready, loop = threading.Event(), asyncio.new_event_loop()
+    stop = asyncio.Event()
+
+    async def run() -> None:
+        async with server.run(tls):
+            ready.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(run()))
+    thread.start()
+    try:
+        assert ready.wait(5)
+        yield server
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        loop.close()

@@ -2,11 +2,11 @@
 
 import asyncio
 import json
-import math
 import os
 import sys
+import time
 from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -25,8 +25,7 @@ from probes.engine.client import Prober
 from probes.engine.outcome import Outcome
 from probes.engine.presets import PRESETS
 from probes.engine.script import Script, ScriptError, TargetSpec, endpoint
-from probes.engine.summary import NEVER, PERCENTILES, Summary, event_counts, line_of
-from probes.histogram import bounds
+from probes.engine.summary import Summary, line_of
 from probes.models import Target
 from probes.specification import specify
 
@@ -35,6 +34,7 @@ USAGE = 2
 
 
 class Command(BaseCommand):
+    requires_system_checks: list[str] = []  # they load every page of the console: a third of the start
     help = "Probes a URL or a stored target now. Exit status: 0 all well, 1 some failed, 2 not usable."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -58,33 +58,56 @@ class Command(BaseCommand):
         if options["early_send"]:
             spec = replace(spec, script=_early(spec.script))
         summary = Summary()
-        report = self._report_json if options["as_json"] else self._report_line
-        if not options["as_json"]:
-            self.stdout.write(_heading(spec))
-
-        def take(outcome: Outcome) -> None:
-            summary.add(outcome)
-            report(outcome)
-
         try:
-            try:
-                asyncio.run(_burst(spec, options["count"], options["concurrency"], take))
-            except KeyboardInterrupt:
-                self.stderr.write("stopped")
-            if options["as_json"]:
-                self.stdout.write(json.dumps({"summary": summary.to_json()}))
-            else:
-                self.stdout.write("\n".join(["", *_summary_lines(summary)]))
+            report = self._json if options["as_json"] else self._report
+            report(spec, options["count"], min(options["count"], options["concurrency"]), summary)
         except BrokenPipeError:  # whoever read us has read enough; Python would complain once more at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if summary.ok < max(1, summary.ok + sum(summary.kinds.values())):
             raise SystemExit(1)
 
-    def _report_json(self, outcome: Outcome) -> None:
-        self.stdout.write(json.dumps(line_of(outcome)))
+    def _json(self, spec: TargetSpec, count: int, concurrency: int, summary: Summary) -> None:
+        def take(outcome: Outcome) -> None:
+            summary.add(outcome)
+            self.stdout.write(json.dumps(line_of(outcome)))
 
-    def _report_line(self, outcome: Outcome) -> None:
-        self.stdout.write(_line(outcome))
+        self._until_stopped(_burst(spec, count, concurrency, take))
+        self.stdout.write(json.dumps({"summary": summary.to_json()}))
+
+    def _report(self, spec: TargetSpec, count: int, concurrency: int, summary: Summary) -> None:
+        # Imported here: drawing costs a tenth of the start, and machines (--json) and --help draw nothing.
+        from dashboard.terminal.burst import Asked, burst_report
+        from dashboard.terminal.output import show
+        from dashboard.terminal.progress import progress
+        from dashboard.terminal.verdict import probe_report
+
+        outcomes: list[Outcome] = []
+
+        async def run() -> None:
+            async with progress(count, summary) as advance:
+
+                def take(outcome: Outcome) -> None:
+                    summary.add(outcome)
+                    outcomes[:] = [outcome]
+                    advance()
+
+                await _burst(spec, count, concurrency, take)
+
+        began = time.monotonic()
+        self._until_stopped(run())
+        if count == 1 and outcomes:
+            show(self.stdout, probe_report(outcomes[0], spec.url, spec.deadline_s, _certificate(summary)))
+        else:
+            seconds = time.monotonic() - began
+            asked = Asked(spec.url, count, concurrency, spec.deadline_s, seconds, _certificate(summary))
+            show(self.stdout, burst_report(summary, asked))
+
+    def _until_stopped(self, burst: Coroutine[Any, Any, None]) -> None:
+        """Run to the end, or to Ctrl-C: what was found so far is told all the same."""
+        try:
+            asyncio.run(burst)
+        except KeyboardInterrupt:
+            self.stderr.write("stopped")
 
 
 def _specification(target: str, script: Path | None, timeout_s: float | None) -> TargetSpec:
@@ -128,9 +151,18 @@ def _unusable(message: str) -> CommandError:
     return CommandError(f"{message}.", returncode=USAGE)
 
 
+def _certificate(summary: Summary) -> str:
+    """Whose certificate was served, until when, and whether that is soon; "" where none was."""
+    if summary.certificate is None:
+        return ""
+    warning = timedelta(days=settings.CERTIFICATE_WARNING_DAYS)
+    shown = told(summary.certificate, timezone.now(), ZoneInfo(settings.TIME_ZONE), warning)
+    return f"{shown.whose}, {shown.until}{'. Renew it' if shown.soon else ''}"
+
+
 async def _burst(spec: TargetSpec, count: int, concurrency: int, take: Callable[[Outcome], None]) -> None:
     async with Prober(policy=by_hand_policy(), limits=limits()) as prober:
-        async for outcome in prober.burst(spec, count, min(count, concurrency)):
+        async for outcome in prober.burst(spec, count, concurrency):
             take(outcome)
 
 
@@ -155,59 +187,3 @@ def _seconds(text: str) -> float:
     if not 0.1 <= seconds <= 600:
         raise ArgumentTypeError(f"{text} s does not lie between 0.1 and 600")
     return seconds
-
-
-# What people read. ---------------------------------------------------------------------------------------------------
-
-_COLUMNS = "{:<21} {:>8} {:>8} {:>8} {:>8} {:>9} {:>9} {:>7} {:>6}  {}"
-
-
-def _heading(spec: TargetSpec) -> str:
-    columns = _COLUMNS.format("result", "dns", "tcp", "tls", "upgrade", "claimed", "ready", "events", "close", "served")
-    return f"{spec.url}, deadline {spec.deadline_s:g} s, times in ms\n{columns}"
-
-
-def _line(outcome: Outcome) -> str:
-    counts = event_counts(outcome)
-    revision = "" if outcome.flags_revision is None else f" r{outcome.flags_revision}"
-    served = f"{outcome.strategy}{revision}"
-    ready = outcome.race_window_us
-    return _COLUMNS.format(
-        outcome.kind.value if outcome.kind else "ok",
-        *(_figure(us) for us in (outcome.dns_us, outcome.tcp_us, outcome.tls_us, outcome.upgrade_us)),
-        _figure(outcome.claimed_us),
-        NEVER if ready is None and not outcome.ok else _figure(ready),
-        f"{counts['delivered']}/{counts['expected']}",
-        outcome.close_code or "-",
-        f"{served} (flagged)" if outcome.flagged else served,
-    ).rstrip()
-
-
-def _figure(us: float | None) -> str:
-    if us is None or math.isnan(us):
-        return "-"
-    return NEVER if math.isinf(us) else f"{us / 1000:.1f}"
-
-
-def _summary_lines(summary: Summary) -> list[str]:
-    failed = summary.probes - summary.ok
-    low, high = bounds(failed, summary.probes)
-    expected, delivered = summary.events["expected"], summary.events["delivered"]
-    figures = "  ".join(f"p{q} {_figure(summary.percentile_us(q))}" for q in PERCENTILES)
-    lines = [
-        f"probes    {summary.probes}, {summary.ok} ok, {failed} failed (95 % bounds {low:.2%} to {high:.2%})",
-        f"ready     {figures} (ms after the 101)",
-        f"events    {delivered} of {expected} delivered",
-    ]
-    if summary.kinds:
-        lines.append(f"failures  {', '.join(f'{kind} {count}' for kind, count in summary.kinds.most_common())}")
-    if summary.certificate:
-        zone, warning = ZoneInfo(settings.TIME_ZONE), timedelta(days=settings.CERTIFICATE_WARNING_DAYS)
-        shown = told(summary.certificate, timezone.now(), zone, warning)
-        lines.append(f"cert      {shown.whose}, {shown.until}{'. Renew it' if shown.soon else ''}")
-    if summary.flagged:
-        lines.append(f"flagged   {summary.flagged} measurements left out of the percentiles")
-    if commonest := summary.commonest():
-        _count, sentence, check = commonest
-        lines += ["", sentence, f"Next: {check}"]
-    return lines

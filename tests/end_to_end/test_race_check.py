@@ -1,0 +1,55 @@
+"""Race checks through the whole product: asked over REST, run by the worker beside its slots, read as reports."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.product import Product
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.end_to_end
+
+
+@pytest.fixture
+def product(tmp_path: Path) -> Iterator[Product]:
+    product = Product(tmp_path)
+    try:
+        product.wait_ready()
+        yield product
+    finally:
+        product.stop()
+
+
+def checked(product: Product, slug: str, token: str) -> dict[str, Any]:
+    """What a check of this target found."""
+    headers = {"Authorization": f"Bearer {token}"}
+    address = f"{product.url}/api/v1/targets/{slug}/race-checks"
+    asked = httpx.post(address, json={"count": 60, "at_once": 10}, headers=headers, timeout=20, trust_env=False)
+    assert asked.status_code == 202, asked.text
+    found: dict[str, Any] = {}
+
+    def ended() -> bool:
+        answer = httpx.get(f"{product.url}{asked.headers['Location']}", headers=headers, timeout=20, trust_env=False)
+        found.update(answer.raise_for_status().json())
+        return found["state"] not in ("queued", "running")
+
+    wait_until(ended, seconds=90, what="the report")
+    assert (found["state"], found["done"], found["asked_by"]) == ("finished", 60, "token robot"), found
+    report: dict[str, Any] = found["report"]
+    assert report["probes"] + report["ours"] == 60
+    return report
+
+
+def test_a_race_check_finds_the_fault_in_staging_and_none_in_production(product: Product) -> None:
+    """A newcomer's first start serves `immediate` in staging, which loses what comes first."""
+    token = product.manage("api_token", "create", "--name", "robot", "--scope", "act").stdout.strip()
+    staging = checked(product, "staging-chat", token)
+    assert staging["served"][0][0] == "immediate"
+    assert staging["race"] > 0, staging["kinds"]
+    assert staging["samples"][0]["frames"]
+    production = checked(product, "production-chat", token)
+    assert production["served"][0][0] == "dependency_gate"
+    assert production["race"] == 0, production["kinds"]
