@@ -3,13 +3,15 @@
 Runs Redis, the worker, the scheduler, beat, the recorder and the web server with one live socket, each as `make serve`
 starts it, against a chat service of several processes. Prints what was recorded and missed, how late probes started,
 how late outcomes became rows, and what share of a core each process took. `--restart` ends the worker, the scheduler
-and beat half-way, starts them again, and tells when every target had been probed once more.
+and beat half-way, starts them again, and tells when every target had been probed once more. `--compare-silent N` runs
+it twice, without and with N silent targets, and prints by what factor the start delay of all the others moved.
 """
 
 import argparse
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -89,7 +91,11 @@ def main() -> int:
     parser.add_argument("--postgresql", action="store_true")
     parser.add_argument("--restart", action="store_true")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
+    parser.add_argument("--besides", type=int, default=0, help="leave the first so many targets out of the figures")
+    parser.add_argument("--compare-silent", type=int, default=0, help="two runs: without and with so many silent ones")
     arguments = parser.parse_args()
+    if arguments.compare_silent:
+        return _compare(arguments.compare_silent)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         database = stack.enter_context(postgresql()) if arguments.postgresql else f"sqlite:///{folder / 'db.sqlite3'}"
@@ -101,6 +107,29 @@ def main() -> int:
         found = asyncio.run(_measure(pipeline, arguments))
     if arguments.json:
         arguments.json.write_text(json.dumps(found))
+    return 0
+
+
+def _compare(silent: int) -> int:
+    """Two runs of the same length in fresh processes; the figures of the same targets in both."""
+    asked = [word for word in sys.argv[1:] if not word.startswith("--compare-silent") and word != str(silent)]
+    delays = []
+    for number in (0, silent):
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.pipeline",
+            *asked,
+            "--silent",
+            str(number),
+            "--besides",
+            str(silent),
+        ]
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+        print(f"-- {number} silent\n{done.stdout}", flush=True)
+        delays.append(float(re.findall(r"start delay: .*p99 ([\d.]+) ms", done.stdout)[-1]))
+    print(f"start delay p99 of the others: {delays[0]:.1f} ms without, {delays[1]:.1f} ms with {silent} silent targets")
+    print(f"factor {delays[1] / delays[0]:.2f} (goal: at most 1.20)")
     return 0
 
 
@@ -135,9 +164,8 @@ def _pipeline(folder: Path, database: str, workers: int) -> Iterator[Pipeline]:
 def _start_probing(pipeline: Pipeline, workers: int) -> None:
     pipeline.start("scheduler", processes.scheduler().arguments)
     for number in range(workers):
-        arguments = processes.worker("local").arguments
-        renamed = tuple(word.replace("local@", f"local{number}@") for word in arguments)
-        pipeline.start("worker" if not number else f"worker {number + 1}", renamed)
+        command = processes.worker("local", number + 1)
+        pipeline.start(command.name, command.arguments)
     pipeline.start("beat", processes.beat().arguments)
 
 
@@ -257,7 +285,7 @@ def _report(began: datetime, ended: datetime, arguments: argparse.Namespace) -> 
     due = Result.objects.filter(slot__gte=began, slot__lt=ended)
     rows = list(due.values_list("target__slug", "kind", "start_delay_us", "ok", "flagged", "slot", "recorded_at"))
     connection.close()
-    silent = {f"t{number}" for number in range(arguments.silent)}
+    silent = {f"t{number}" for number in range(max(arguments.silent, arguments.besides))}
     kinds = Counter(row[1] or "ok" for row in rows)
     ran = [row for row in rows if row[1] != "missed"]
     delays = sorted((row[2] or 0) / 1000 for row in ran if row[0] not in silent)

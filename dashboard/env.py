@@ -85,7 +85,13 @@ SETTINGS: tuple[Setting, ...] = (
         "PUBLIC_URL", "", "Address people use, for sign-in links. Empty: http://127.0.0.1:PORT. https secures cookies."
     ),
     Setting("TIME_ZONE", "UTC", "Time zone in which pages show clock times."),
+    Setting(
+        "PROBE_WORKERS", "1", "Probe workers that `make serve` starts; more only on a machine with idle cores.", _count
+    ),
     Setting("PROBE_MAX_IN_FLIGHT", "2000", "Probes one worker runs at once; slots above it are missed.", _count),
+    Setting(
+        "RESIDENTS_PER_WORKER", "500", "Long-lived connections one worker keeps; the rest waits for others.", _count
+    ),
     Setting("PROBE_MAX_HEADER_BYTES", "16384", "Longest head of an HTTP answer a probe reads.", _count),
     Setting("PROBE_MAX_MESSAGE_BYTES", "1048576", "Largest message a probe reads, after decompression.", _count),
     Setting("PROBE_MAX_TOTAL_BYTES", "16777216", "Most bytes a probe reads in all.", _count),

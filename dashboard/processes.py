@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 _PYTHON = sys.executable
-_CELERY = (_PYTHON, "-m", "celery", "--app", "dashboard.celery")
+# Checks import every page; `make serve` and `make lint` run them once for all.
+_CELERY = (_PYTHON, "-m", "celery", "--app", "dashboard.celery", "--skip-checks")
 _QUIET = ("--pool", "solo", "--loglevel", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat")
 
 
@@ -27,10 +28,11 @@ def web(port: int, *, address: str = "127.0.0.1") -> Command:
     return Command("web", arguments, f"http://{address}:{port}", health_url=f"http://127.0.0.1:{port}/healthz")
 
 
-def worker(location: str) -> Command:
-    """Runs the probes of one location."""
-    arguments = (*_CELERY, "worker", "--queues", f"probes-{location}", "--hostname", f"{location}@%h", *_QUIET)
-    return Command("worker", arguments, f"probes from location {location}")
+def worker(location: str, number: int = 1) -> Command:
+    """Runs the probes of one location. Several share its queue: `number` tells those of one machine apart."""
+    name = location if number == 1 else f"{location}-{number}"
+    arguments = (*_CELERY, "worker", "--queues", f"probes-{location}", "--hostname", f"{name}@%h", *_QUIET)
+    return Command("worker" if number == 1 else f"worker-{number}", arguments, f"probes from location {location}")
 
 
 def scheduler() -> Command:

@@ -21,7 +21,9 @@ PORT: int = _values["PORT"]
 REFERENCE_PORTS: tuple[int, int] = _values["REFERENCE_PORTS"]
 PUBLIC_URL: str = _values["PUBLIC_URL"]
 TIME_ZONE: str = _values["TIME_ZONE"]
+PROBE_WORKERS: int = _values["PROBE_WORKERS"]
 PROBE_MAX_IN_FLIGHT: int = _values["PROBE_MAX_IN_FLIGHT"]
+RESIDENTS_PER_WORKER: int = _values["RESIDENTS_PER_WORKER"]
 PROBE_MAX_HEADER_BYTES: int = _values["PROBE_MAX_HEADER_BYTES"]
 PROBE_MAX_MESSAGE_BYTES: int = _values["PROBE_MAX_MESSAGE_BYTES"]
 PROBE_MAX_TOTAL_BYTES: int = _values["PROBE_MAX_TOTAL_BYTES"]
@@ -155,6 +157,11 @@ CELERY_TASK_DEFAULT_QUEUE = "tick"
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "tick": {"task": "probes.tick", "schedule": 1.0, "options": {"expires": 1.0, "queue": "tick"}},
+    "residents": {
+        "task": "probes.offer_residents",
+        "schedule": 5.0,
+        "options": {"expires": 5.0, "queue": "tick"},
+    },
     "tidy": {"task": "probes.tidy", "schedule": 3600.0, "options": {"expires": 600.0, "queue": "tick"}},
 }
 

@@ -14,7 +14,7 @@ from dashboard.submissions import new_key
 from probes.bounds import refused
 from probes.engine.fields import read_yaml
 from probes.engine.script import Script, ScriptError
-from probes.models import DEADLINE_MS, INTERVAL_MS, Location, Target
+from probes.models import DEADLINE_MS, EVERY_S, HOLD_S, INTERVAL_MS, RESIDENTS, Location, Target
 from probes.targets import TargetError
 
 RESERVED_SLUGS = ("add",)
@@ -43,6 +43,8 @@ PLAIN = ("name", "environment", "url", "interval", "deadline", "objective", "suc
 SWITCHES = {"compression": "Compression", "early_send": "The first message with the 101"}
 """Fields of the script that are boxes of the form: the script shown below them leaves them out."""
 LONGEST = 20_000
+RESIDENT_FIELDS = {"residents": RESIDENTS, "resident_hold_s": HOLD_S, "resident_every_s": EVERY_S}
+"""The fields of long-lived connections, by their name in the model: whole numbers between these."""
 
 
 @dataclass
@@ -80,6 +82,7 @@ class TargetForm:
             "token": "",
             "script": _shown_script(target.script),
             **connection_form.shown(connection_form.stored_in(target)),
+            **{name: str(getattr(target, name)) for name in RESIDENT_FIELDS},
         }
         places = sorted(target.locations.values_list("key", flat=True)) if target.pk else []
         return cls(values, places, frozenset(name for name in SWITCHES if target.script.get(name)))
@@ -91,6 +94,8 @@ class TargetForm:
         # A character more than is stored, so that what is too long is told and not cut.
         values |= {name: data.get(name, "")[: 2 * LONGEST_PEM] for name in connection_form.LABELS}
         values["family"] = values["family"] or "any"
+        # A form that does not know them leaves them as they are.
+        values |= {name: data.get(name, "")[:LONGEST] for name in RESIDENT_FIELDS if name in data}
         form = cls(values, data.getlist("locations"))
         form.ticked = frozenset(name for name in SWITCHES if data.get(name) == "yes")
         form.forgets = frozenset(name for name in SECRETS if data.get(f"forget_{name}") == "yes")
@@ -109,6 +114,11 @@ class TargetForm:
             "deadline_ms": self._read("deadline", _seconds_within(DEADLINE_MS)),
             "ready_objective_ms": self._read("objective", _milliseconds),
             "success_objective": self._read("success", _share),
+            **{
+                name: self._read(name, _whole_within(bounds))
+                for name, bounds in RESIDENT_FIELDS.items()
+                if name in self.values
+            },
             "tags": [tag.strip() for tag in self.values["tags"].split(",") if tag.strip()],
             "locations": self.locations,
         }
@@ -161,6 +171,8 @@ def context(form: TargetForm, target: Target | None) -> Mapping[str, Any]:
         "target": target,
         "environments": Environment.objects.all(),
         "locations": Location.objects.order_by("key"),
+        "residents_open": any(form.errors.get(name) for name in RESIDENT_FIELDS)
+        or form.values.get("residents", "0") != "0",
         "warnings": warnings(form.values["url"], form.values["address"]),
         "kept": connection_form.secrets_of(stored),
         "families": connection_form.FAMILIES.items(),
@@ -211,6 +223,15 @@ def _seconds_within(bounds: tuple[int, int]) -> Callable[[str], int]:
         if not bounds[0] <= milliseconds <= bounds[1]:
             raise ValueError(f"Must lie between {bounds[0] / 1000:g} and {bounds[1] / 1000:,g} seconds.")
         return milliseconds
+
+    return read
+
+
+def _whole_within(bounds: tuple[int, int]) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not bounds[0] <= int(text[:9]) <= bounds[1]:
+            raise ValueError(f"Write a whole number from {bounds[0]} to {bounds[1]:,}.")
+        return int(text)
 
     return read
 

@@ -2,7 +2,18 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from dashboard.views import audit, chart_data, flags, overview, race_checks, rollback, signin, target, targets_edit
+from dashboard.views import (
+    audit,
+    chart_data,
+    flags,
+    overview,
+    race_checks,
+    residents,
+    rollback,
+    signin,
+    target,
+    targets_edit,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", overview.overview, name="overview"),
@@ -11,6 +22,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("targets/add/address/", targets_edit.address, name="target_address"),
     path("targets/<slug:slug>/", target.target, name="target"),
     path("targets/<slug:slug>/figures.json", chart_data.figures, name="figures"),
+    path("targets/<slug:slug>/residents/", residents.residents, name="residents"),
     path("targets/<slug:slug>/slots.json", chart_data.slots, name="slots"),
     path("targets/<slug:slug>/edit/", targets_edit.edit, name="target_edit"),
     path("targets/<slug:slug>/pause/", targets_edit.pause, name="target_pause"),

@@ -12,6 +12,10 @@ INTERVAL_MS = (250, 86_400_000)
 DEADLINE_MS = (100, 60_000)
 SUCCESS = (0.5, 0.99999)
 """Least and most of a target's interval, deadline and share of successes."""
+RESIDENTS = (0, 500)
+HOLD_S = (60, 86_400)
+EVERY_S = (1, 3600)
+"""Least and most of its resident probes, of how long each holds its socket, and of the pause between conversations."""
 
 
 class Location(models.Model):
@@ -48,6 +52,16 @@ class Target(models.Model):
     ready_objective_ms = models.PositiveIntegerField(default=2000)
     success_objective = models.FloatField(
         default=0.999, validators=[MinValueValidator(SUCCESS[0]), MaxValueValidator(SUCCESS[1])]
+    )
+    residents = models.PositiveSmallIntegerField(
+        default=0, validators=[MinValueValidator(RESIDENTS[0]), MaxValueValidator(RESIDENTS[1])]
+    )
+    """Resident probes at each location: connections that stay. 0: none."""
+    resident_hold_s = models.PositiveIntegerField(
+        default=3600, validators=[MinValueValidator(HOLD_S[0]), MaxValueValidator(HOLD_S[1])]
+    )
+    resident_every_s = models.PositiveIntegerField(
+        default=10, validators=[MinValueValidator(EVERY_S[0]), MaxValueValidator(EVERY_S[1])]
     )
     locations = models.ManyToManyField(Location, related_name="targets")
     tags = models.JSONField(default=list, blank=True)
@@ -138,6 +152,45 @@ class Transcript(models.Model):
     frames = models.JSONField(default=list)
     """[{"at_us", "direction": "in"|"out", "kind", "text"}]; `at_us` counts from `intended`, as the marks do. Where
     frames did not fit TRANSCRIPT_BYTES, the last has kind "cut" and says how many."""
+
+
+class ResidentLife(models.Model):
+    """One life of a resident probe: `probes.engine.lives.Life`, field by field. Durations are integer microseconds."""
+
+    pk = models.CompositePrimaryKey("target_id", "location_id", "number", "started")
+    target = models.ForeignKey(Target, on_delete=models.CASCADE, related_name="lives")
+    location = models.ForeignKey(Location, on_delete=models.PROTECT, related_name="+")
+    number = models.PositiveSmallIntegerField()
+    started = models.DateTimeField()
+    ended = models.DateTimeField(db_index=True)
+    """When it ended; of a living one: up to when it is known to live."""
+    ending = models.CharField(max_length=10)
+    charged = models.BooleanField()
+    """Whether somebody else ended it: never true of what we ended ourselves."""
+    opened_us = models.BigIntegerField(null=True)
+    ready_us = models.BigIntegerField(null=True)
+    ended_us = models.BigIntegerField()
+    idle_us = models.BigIntegerField()
+    patience_us = models.BigIntegerField()
+    every_us = models.BigIntegerField()
+    closed_by = models.CharField(max_length=10)
+    close_code = models.PositiveSmallIntegerField(null=True)
+    reason = models.TextField()
+    attempts = models.PositiveIntegerField()
+    failure = models.CharField(max_length=30)
+    conversations_ok = models.PositiveIntegerField()
+    conversations_failed = models.PositiveIntegerField()
+    events_expected = models.PositiveBigIntegerField()
+    events_delivered = models.PositiveBigIntegerField()
+    events_lost = models.PositiveBigIntegerField()
+    lost_in_cut = models.PositiveIntegerField()
+    reconnect_us = models.BigIntegerField(null=True)
+    address = models.CharField(max_length=80)
+    strategy = models.CharField(max_length=40)
+    flags_revision = models.BigIntegerField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["target", "ended"], name="life_target_ended")]
 
 
 class Rollup(models.Model):
@@ -256,7 +309,9 @@ class RaceCheck(models.Model):
     why = models.TextField(default="")
     """Why it was cancelled or has expired, in a sentence."""
     report = models.JSONField(null=True)
-    """A `probes.race_report.Report` as JSON; of a cancelled check, what was found until then."""
+    """A `probes.race_report.Report` as JSON without its samples; of a cancelled check, what was found until then."""
+    samples = models.JSONField(default=list)
+    """The report's failing probes with their transcripts: apart, so that lists need not read them."""
 
     class Meta:
         ordering = ["-asked_at"]

@@ -16,6 +16,7 @@ from connections.models import AuditRecord
 from probes.engine.script import Script, ScriptError
 from probes.models import RaceCheck, Target
 from probes.race_checks import ACTIVE, Assignment, Bounds, Entry, Request, RequestError, State, before, expired
+from probes.race_report import Report
 from probes.signals import recorded
 from probes.specification import message_of
 
@@ -150,7 +151,9 @@ def _go_on(entry: Entry, now: datetime) -> int:
 
 def _end(entry: Entry, now: datetime) -> int:
     report = entry.report.to_json() if entry.report else None
-    found = {"done": entry.done, "failed": entry.failed, "report": report, "heard_at": now, "changed_at": now}
+    samples = report.pop("samples") if report else []
+    found = {"done": entry.done, "failed": entry.failed, "report": report, "samples": samples}
+    found |= {"heard_at": now, "changed_at": now}
     seconds = timedelta(seconds=entry.report.seconds if entry.report else 0)
     never_told = RaceCheck.objects.filter(pk=entry.check_id, started_at__isnull=True, state__in=_TOLD)
     never_told.update(started_at=now - seconds, worker=entry.worker[:200])
@@ -159,6 +162,11 @@ def _end(entry: Entry, now: datetime) -> int:
         return changed
     cancelled = RaceCheck.objects.filter(pk=entry.check_id, state=State.CANCELLED, report__isnull=True)
     return cancelled.update(**found)
+
+
+def report_of(check: RaceCheck, *, samples: bool = False) -> Report | None:
+    """What a check found, None where nothing is known; its failing probes only with `samples`."""
+    return Report.from_json({**check.report, "samples": check.samples if samples else []}) if check.report else None
 
 
 def expire(now: datetime) -> int:

@@ -23,6 +23,8 @@ from django.utils import timezone
 from redis.exceptions import RedisError, ResponseError
 
 from probes import partitions, race_check_records, race_checks
+from probes.lives import record_lives
+from probes.lives_stream import LifeEntry, decode_life, is_life
 from probes.memory import Memory
 from probes.pausing import resume_expired
 from probes.recording import record
@@ -151,12 +153,17 @@ class Recorder:
 
     def _flush(self, batch: Sequence[Delivery]) -> None:
         readable: list[tuple[Delivery, Entry]] = []
+        lives: list[tuple[Delivery, LifeEntry]] = []
         for delivery in self._record_race_checks(batch):
             try:
-                readable.append((delivery, decode(delivery.text)))
+                if is_life(delivery.text):
+                    lives.append((delivery, decode_life(delivery.text)))
+                else:
+                    readable.append((delivery, decode(delivery.text)))
             except EntryError as error:
                 self._set_aside(delivery, str(error))
         self._record(readable)
+        self._record_lives(lives)
         pipeline = self._client.pipeline(transaction=True)
         keys = [delivery.key for delivery in batch]
         pipeline.xack(STREAM, GROUP, *keys)
@@ -190,6 +197,23 @@ class Recorder:
             half = len(deliveries) // 2
             self._record(deliveries[:half])
             self._record(deliveries[half:])
+        else:
+            for delivery, entry in deliveries:
+                if reason := refused.get(entry.identity):
+                    self._set_aside(delivery, reason)
+
+    def _record_lives(self, deliveries: Sequence[tuple[Delivery, LifeEntry]]) -> None:
+        if not deliveries:
+            return
+        try:
+            refused = record_lives((entry for _, entry in deliveries), now=timezone.now())
+        except (DataError, IntegrityError, UnicodeError, ValueError) as error:
+            if len(deliveries) == 1:
+                self._set_aside(deliveries[0][0], f"{type(error).__name__}: {error}")
+                return
+            half = len(deliveries) // 2
+            self._record_lives(deliveries[:half])
+            self._record_lives(deliveries[half:])
         else:
             for delivery, entry in deliveries:
                 if reason := refused.get(entry.identity):

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import connection
 
 from probes import partitions
-from probes.models import RaceCheck, Result, Rollup, Transcript
+from probes.models import RaceCheck, ResidentLife, Result, Rollup, Transcript
 
 STEP_ROWS = 2000
 """Rows per DELETE, each its own transaction: SQLite has one writer, and the recorder must not wait."""
@@ -15,7 +15,7 @@ MOST_STEPS = 500
 
 
 def tidy(now: datetime) -> int:
-    """Delete results and transcripts older than RAW_DAYS, rollups older than MINUTE_DAYS and HOUR_DAYS,
+    """Delete results, transcripts and lives older than RAW_DAYS, rollups older than MINUTE_DAYS and HOUR_DAYS,
     race checks older than HOUR_DAYS.
 
     Returns how many rows went; dropped partitions are not counted.
@@ -25,6 +25,7 @@ def tidy(now: datetime) -> int:
     results = Result._meta.db_table if connection.vendor != "postgresql" else partitions.DEFAULT
     gone = _delete(results, "slot < %s", raw)
     gone += _delete(Transcript._meta.db_table, "slot < %s", raw)
+    gone += _delete(ResidentLife._meta.db_table, "ended < %s", raw)
     for width, days in ((Rollup.Width.MINUTE, settings.MINUTE_DAYS), (Rollup.Width.HOUR, settings.HOUR_DAYS)):
         gone += _delete(Rollup._meta.db_table, f"width = {width.value} AND start < %s", now - timedelta(days=days))
     gone += _delete(RaceCheck._meta.db_table, "asked_at < %s", now - timedelta(days=settings.HOUR_DAYS))

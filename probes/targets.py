@@ -13,12 +13,23 @@ from probes.engine.connection import Connection, OptionError
 from probes.engine.script import Script, ScriptError, endpoint
 from probes.engine.tls import tls_context
 from probes.expectation import first_expected
-from probes.models import DEADLINE_MS, INTERVAL_MS, SUCCESS, Location, Target, TargetStatus
+from probes.models import (
+    DEADLINE_MS,
+    EVERY_S,
+    HOLD_S,
+    INTERVAL_MS,
+    RESIDENTS,
+    SUCCESS,
+    Location,
+    Target,
+    TargetStatus,
+)
 
 _SLUG = re.compile(r"\A[a-z0-9]+(?:-[a-z0-9]+)*\Z")
 _SCHEDULE = ("slug", "interval_ms", "deadline_ms")
 _PLAIN = (
     "slug", "name", "url", "script", "interval_ms", "deadline_ms", "ready_objective_ms", "success_objective", "tags",
+    "residents", "resident_hold_s", "resident_every_s",
 )  # fmt: skip
 
 
@@ -38,8 +49,8 @@ def create_target(
     """Store a new target, with its status row and an audit row; probed from about three seconds later.
 
     `fields` may be any of slug (else made from the name), script (JSON), interval_ms, deadline_ms, ready_objective_ms,
-    success_objective, tags, is_reference. `credentials`: {"token", "headers", "ca_pem", "connection"}, stored sealed;
-    `connection` as in `probes.engine.connection`. Raises TargetError.
+    success_objective, tags, residents, resident_hold_s, resident_every_s, is_reference. `credentials`: {"token",
+    "headers", "ca_pem", "connection"}, stored sealed; `connection` as in `engine.connection`. Raises TargetError.
     """
     fields = {"slug": slugify(name), **fields, "name": name, "url": url}
     target = Target(environment=_environment(environment), active_since=first_expected())
@@ -148,6 +159,16 @@ def _check_bounds(target: Target) -> None:
     _check_range("deadline_ms", target.deadline_ms, DEADLINE_MS)
     _check_range("ready_objective_ms", target.ready_objective_ms, (1, DEADLINE_MS[1]))
     _check_range("success_objective", target.success_objective, SUCCESS)
+    _check_residents(target)
+
+
+def _check_residents(target: Target) -> None:
+    bounds = {"residents": RESIDENTS, "resident_hold_s": HOLD_S, "resident_every_s": EVERY_S}
+    for name, least_and_most in bounds.items():
+        value = getattr(target, name)
+        if type(value) is not int:
+            raise TargetError(name, f"is a whole number, not {value!r}.")
+        _check_range(name, value, least_and_most)
 
 
 def _check_range(name: str, value: Any, bounds: tuple[float, float]) -> None:

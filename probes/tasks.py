@@ -7,16 +7,17 @@ from functools import cache
 from typing import Any
 
 import redis
-from celery import shared_task
+from celery import shared_task, signals
 from django.conf import settings
 from django.utils import timezone
 
-from probes import dispatch, retention, worker
+from probes import dispatch, retention, wishes, worker
 from probes.race_checks import Assignment
 
 logger = logging.getLogger(__name__)
 LATEST_START = timedelta(seconds=1)
 """A batch is thrown away when its last slot lies this far back; the loop does the same with single slots."""
+TICK_QUEUE = "tick"
 QUEUED_AT_MOST = 200
 """Batches that wait for a location's workers; above it nobody reads them, and Redis would only fill up."""
 
@@ -25,6 +26,13 @@ QUEUED_AT_MOST = 200
 def tick() -> None:
     """Dispatch the slots of the next seconds."""
     dispatch.dispatch(timezone.now(), _send)
+
+
+@signals.worker_ready.connect
+def _tick_at_once(sender: Any, **_: Any) -> None:
+    # Beat begins to tick a second after its start: a scheduler that starts does not wait for it.
+    if TICK_QUEUE in sender.app.amqp.queues.consume_from:
+        tick.apply_async(queue=TICK_QUEUE, expires=1.0)
 
 
 @shared_task(name="probes.run_batch", ignore_result=True, acks_late=False)
@@ -44,6 +52,12 @@ def run_race_check(assignment: str) -> None:
     worker.loop_for(read.request.location).check(read)
 
 
+@shared_task(name="probes.offer_residents", ignore_result=True, acks_late=False)
+def offer_residents() -> None:
+    """Tell the workers of each location which residents are wanted."""
+    wishes.offer(_client())
+
+
 @shared_task(name="probes.tidy", ignore_result=True, acks_late=False)
 def tidy() -> None:
     """Delete what is older than RAW_DAYS, MINUTE_DAYS and HOUR_DAYS."""
@@ -52,11 +66,15 @@ def tidy() -> None:
 
 def _send(batch: dispatch.Batch) -> None:
     queue = f"probes-{batch.location}"
+    expires = batch.last + LATEST_START
+    if expires <= timezone.now():
+        logger.warning("the tick itself was late: %d slots of %s will be missed", len(batch.slots), batch.location)
+        return
     if _queued(queue) >= QUEUED_AT_MOST:
         logger.warning("no worker reads the queue %s: %d slots will be missed", queue, len(batch.slots))
         return
     text = json.dumps(batch.to_message(), separators=(",", ":"))
-    run_batch.apply_async(kwargs={"batch": text}, queue=queue, expires=batch.last + LATEST_START)
+    run_batch.apply_async(kwargs={"batch": text}, queue=queue, expires=expires)
 
 
 def _queued(queue: str) -> int:

@@ -11,7 +11,9 @@ from django.conf import settings
 from probes.bounds import limits, scheduled_policy
 from probes.engine.client import Prober
 from probes.engine.outcome import Outcome
+from probes.engine.residents import Report, Residents
 from probes.engine.script import TargetSpec
+from probes.resident_loop import ResidentLoop, Room
 from probes.worker_loop import Capacity, ProbeLoop, Runner
 
 DRAIN_SECONDS = 5.0
@@ -19,7 +21,10 @@ DRAIN_SECONDS = 5.0
 _QUEUE_PREFIX = "probes-"
 
 _location: str | None = None
+_process: int | None = None
+"""The process that runs probes: the worker itself with the solo pool, its children with prefork."""
 _loop: tuple[int, ProbeLoop] | None = None
+_residents: tuple[int, ResidentLoop] | None = None
 
 
 def loop_for(location: str) -> ProbeLoop:
@@ -30,6 +35,18 @@ def loop_for(location: str) -> ProbeLoop:
         _loop = (os.getpid(), ProbeLoop(location, settings.REDIS_URL, capacity, _prober))
         _loop[1].start()
     return _loop[1]
+
+
+def _keep_residents(location: str) -> None:
+    global _residents
+    if _residents is None or _residents[0] != os.getpid():
+        room = Room(settings.RESIDENTS_PER_WORKER, settings.OUTCOME_BUFFER, settings.RESULTS_STREAM_LENGTH)
+        _residents = (os.getpid(), ResidentLoop(location, settings.REDIS_URL, room, _open_residents))
+        _residents[1].start()
+
+
+def _open_residents(report: Report) -> Residents:
+    return Residents(report, policy=scheduled_policy(), limits=limits())
 
 
 @asynccontextmanager
@@ -48,17 +65,28 @@ def _remember_location(instance: Any, **_: Any) -> None:
     for queue in instance.app.amqp.queues.consume_from:
         if queue.startswith(_QUEUE_PREFIX):
             _location = queue.removeprefix(_QUEUE_PREFIX)
+    _begin_early()
 
 
 @signals.worker_process_init.connect
 def _begin(**_: Any) -> None:
-    # Sent by the solo pool in the worker itself and by prefork in each child: heartbeats begin before the first batch.
-    if _location is not None:
+    # Sent by the solo pool in the worker itself, before it knows its queues, and by prefork in each child.
+    global _process
+    _process = os.getpid()
+    _begin_early()
+
+
+def _begin_early() -> None:
+    """Start the loop before the first batch: a worker is seen at once, and what its prober needs is there."""
+    if _location is not None and _process == os.getpid():
         loop_for(_location)
+        _keep_residents(_location)
 
 
 @signals.worker_process_shutdown.connect
 @signals.worker_shutdown.connect
 def _end(**_: Any) -> None:
+    if _residents is not None and _residents[0] == os.getpid():
+        _residents[1].stop(DRAIN_SECONDS)
     if _loop is not None and _loop[0] == os.getpid():
         _loop[1].stop(DRAIN_SECONDS)

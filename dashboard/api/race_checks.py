@@ -18,7 +18,7 @@ from dashboard.permissions import RESPONDER, VIEWER, person, require, require_ap
 from probes.engine.summary import NEVER, PERCENTILES
 from probes.histogram import bounds
 from probes.models import RaceCheck, Target
-from probes.race_check_records import Refused
+from probes.race_check_records import Refused, report_of
 from probes.race_checks import Request, RequestError
 from probes.race_report import FIGURES, Report
 
@@ -110,6 +110,7 @@ def _error(status: int, code: str, message: str, **more: Any) -> HttpResponse:
 
 
 def _told(check: RaceCheck) -> dict[str, Any]:
+    report = report_of(check, samples=True)
     return {
         "id": check.pk,
         "target": check.target.slug,
@@ -125,7 +126,7 @@ def _told(check: RaceCheck) -> dict[str, Any]:
         "ended_at": check.ended_at,
         "done": check.done,
         "failed": check.failed,
-        "report": _report(Report.from_json(check.report)) if check.report else None,
+        "report": _report(report) if report else None,
     }
 
 

@@ -18,7 +18,7 @@ from dashboard.live.sessions import living
 from dashboard.queries.overview import OverviewReader, Row
 from dashboard.queries.target import TargetReader
 from dashboard.queries_flags import flags_state
-from probes.models import RaceCheck, Target, TargetStatus
+from probes.models import RaceCheck, ResidentLife, Target, TargetStatus
 
 Data = dict[str, Any]
 PROCESSES_STALE_SECONDS = 20
@@ -57,6 +57,7 @@ class Topics:
             tuple(RaceCheck.objects.aggregate(Max("changed_at")).values()),
             tuple(Target.objects.aggregate(all=Count("pk"), paused=Count("pk", filter=~Q(paused_by=""))).values()),
             tuple(Environment.objects.order_by("position").values_list("revision", flat=True)),
+            tuple(ResidentLife.objects.aggregate(Max("ended")).values()),
             tuple(WatchedServer.objects.aggregate(Max("reported_at"), Count("pk")).values()),
         )
 

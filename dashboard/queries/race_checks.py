@@ -11,13 +11,17 @@ from django.urls import reverse
 
 from dashboard import sentences
 from dashboard.sentences import NBSP, count, latency, plural
+from dashboard.shares import interval, percent
 from probes.engine.outcome import FailureKind
 from probes.engine.summary import PERCENTILES
 from probes.histogram import Histogram, bounds
 from probes.models import RaceCheck, Target
+from probes.race_check_records import report_of
 from probes.race_checks import State
 from probes.race_report import Report, difference
 
+CARD = 5
+"""Checks on the card of a target's page."""
 LISTED = 10
 """Checks in a target's list."""
 BARS = 40
@@ -80,12 +84,12 @@ class Shown:
 
 def newest(target: Target, most: int = LISTED) -> list[RaceCheck]:
     """The newest checks of a target, newest first."""
-    return list(RaceCheck.objects.filter(target=target).select_related("target__environment")[:most])
+    return list(RaceCheck.objects.filter(target=target).defer("samples")[:most])
 
 
-def shown(check: RaceCheck) -> Shown:
-    """The check as its page shows it; reads nothing."""
-    report = Report.from_json(check.report) if check.report else None
+def shown(check: RaceCheck, *, samples: bool = False) -> Shown:
+    """The check as its page shows it; `samples`: with its failing probes."""
+    report = report_of(check, samples=samples)
     windows = report.histograms.get("race_window", Histogram()) if report else Histogram()
     bars, axis = drawing(windows)
     verdict, tone = verdict_of(check, report)
@@ -120,24 +124,6 @@ def verdict_of(check: RaceCheck, report: Report | None) -> tuple[str, str]:
     share = f"{percent(report.failed / report.probes)} (95{NBSP}%: {interval(report.failed, report.probes)})"
     race = f" {count(report.race)} of them met the race." if report.race else " None of them met the race."
     return f"{begin}{count(report.failed)} of {plural(report.probes, 'probe')} failed, {share}.{race}", "down"
-
-
-def percent(share: float) -> str:
-    """A share (0 to 1) with the digits that a small one needs."""
-    value = 100 * share
-    return f"{value:.{0 if value >= 10 or value == 0 else 1 if value >= 1 else 2}f}{NBSP}%"
-
-
-def interval(part: int, whole: int) -> str:
-    """The 95 % bounds in words: "0.5 to 1.8 %", "below 0.30 %"."""
-    low, high = bounds(part, whole)
-    if not whole:
-        return sentences.NO_FIGURE
-    if part == 0:
-        return f"below {percent(high)}"
-    if part == whole:
-        return f"above {percent(low)}"
-    return f"{percent(low).removesuffix(f'{NBSP}%')} to {percent(high)}"
 
 
 def _rows(report: Report) -> list[tuple[str, str]]:
@@ -213,8 +199,8 @@ def _bar(x: float, width: float, n: int, tallest: int, *, never: bool) -> Bar:
 
 def comparison(checks: Sequence[RaceCheck]) -> str:
     """What changed between the last two checks that have a report, with its bounds; "" where there are no two."""
-    pairs = [(check, Report.from_json(check.report)) for check in checks if check.report]
-    usable = [(check, report) for check, report in pairs if report.probes][:2]
+    pairs = [(check, report_of(check)) for check in checks]
+    usable = [(check, report) for check, report in pairs if report and report.probes][:2]
     if len(usable) < 2:
         return ""
     (new_check, new), (old_check, old) = usable
@@ -248,7 +234,7 @@ def _differing(old_check: RaceCheck, old: Report, new_check: RaceCheck, new: Rep
 
 def live(target: Target) -> dict[str, Any]:
     """What the target's pages replace while they are open: the newest check's state, progress, and the card."""
-    checks = newest(target)
+    checks = newest(target, CARD)
     check = checks[0] if checks else None
     return {
         "id": check.pk if check else None,
@@ -269,7 +255,7 @@ def card(target: Target, checks: Sequence[RaceCheck]) -> dict[str, Any]:
         "race_check": shown(newest_check) if newest_check else None,
         "progress": progress_text(newest_check) if newest_check else "",
         "comparison": comparison(checks),
-        "former": [(check, summary_of(check)) for check in checks[1:5]],
+        "former": [(check, summary_of(check)) for check in checks[1:CARD]],
         "race_checks_url": reverse("race_checks", args=[target.slug]),
     }
 
@@ -286,7 +272,7 @@ def summary_of(check: RaceCheck) -> str:
     """One check in a list: "3 of 200 failed (0.51 to 4.3 %)"."""
     if check.active:
         return progress_text(check)
-    report = Report.from_json(check.report) if check.report else None
+    report = report_of(check)
     if report is None or not report.probes:
         return WORDS[State(check.state)]
     told = f"{count(report.failed)} of {count(report.probes)} failed ({interval(report.failed, report.probes)})"

@@ -2,10 +2,12 @@
 
 import math
 
+from dashboard import shares
+from dashboard.sentences import NBSP
+from dashboard.sentences import NO_FIGURE as NONE
 from probes.engine.summary import NEVER
-from probes.histogram import bounds
 
-NONE = "–"
+__all__ = ["NONE", "duration", "interval", "percent", "proportion", "shown"]
 
 
 def shown(text: str) -> str:
@@ -33,27 +35,13 @@ def duration(us: float | None) -> str:
 
 
 def percent(share: float) -> str:
-    """A share (0 to 1) with the digits that a small one needs: "0.30 %", "4.2 %", "38 %"."""
-    value = 100 * share
-    if value in (0, 100):
-        return f"{value:.0f} %"
-    if value < 0.01:
-        return f"{value:.1g} %"
-    if value < 1 or value > 99:
-        return f"{min(value, 99.99):.2f} %"
-    return f"{value:.1f} %" if value < 10 or value > 90 else f"{value:.0f} %"
+    """`shares.percent` with a plain space, which people can copy and search."""
+    return shares.percent(share).replace(NBSP, " ")
 
 
 def interval(part: int, whole: int) -> str:
-    """The 95 % bounds of a share in words: "0.5 to 1.8 %"; of none at all, what that proves: "below 0.30 %"."""
-    if not whole:
-        return NONE
-    low, high = bounds(part, whole)
-    if part == 0:
-        return f"below {percent(high)}"
-    if part == whole:
-        return f"above {percent(low)}"
-    return f"{percent(low).removesuffix(' %')} to {percent(high)}"
+    """`shares.interval` with plain spaces."""
+    return shares.interval(part, whole).replace(NBSP, " ")
 
 
 def proportion(part: int, whole: int) -> str:

@@ -103,12 +103,12 @@ def check(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     """One check: its progress while it runs, then its report."""
     target = _target(slug)
     found = get_object_or_404(RaceCheck.objects.select_related("target__environment"), target=target, pk=number)
-    earlier = RaceCheck.objects.filter(target=target, asked_at__lte=found.asked_at)[: queries.LISTED]
+    earlier = RaceCheck.objects.filter(target=target, asked_at__lte=found.asked_at).defer("samples")
     context = {
         "target": target,
-        "race_check": queries.shown(found),
+        "race_check": queries.shown(found, samples=True),
         "progress": queries.progress_text(found),
-        "comparison": queries.comparison(list(earlier)) if found.report else "",
+        "comparison": queries.comparison(list(earlier[: queries.LISTED])) if found.report else "",
     }
     return render(request, "race_checks/report.html", context)
 

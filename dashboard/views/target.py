@@ -16,6 +16,7 @@ from dashboard.charts.series import BY_KEY, DEFAULT_RANGE, RANGES, Range
 from dashboard.permissions import VIEWER, require
 from dashboard.queries import probe as probe_queries
 from dashboard.queries import race_checks
+from dashboard.queries.residents import residents_of
 from dashboard.queries.stories import FAILING
 from dashboard.queries.target import SIDE_PROBES, TABLE_PROBES, Condition, TargetReader
 from dashboard.queries.windows import newest_result, window
@@ -54,11 +55,12 @@ def _page(reader: TargetReader, context: dict[str, Any]) -> dict[str, Any]:
         "charts": {chart.key: chart for chart in built},
         "chart_data": {chart.key: chart.to_json() for chart in built},
         "newest": newest,
+        "residents": residents_of(reader.target, chosen, now),
         "probes": probes[:SIDE_PROBES],
         "all_probes": probes,
         "governing": reader.governing(now),
         "revisions": reader.changes(),
-        **race_checks.card(reader.target, race_checks.newest(reader.target)),
+        **race_checks.card(reader.target, race_checks.newest(reader.target, race_checks.CARD)),
     }
 
 

@@ -18,6 +18,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from probes.engine.clock import ANCILLARY_BYTES, Sentinel
 
@@ -89,11 +90,6 @@ class Inbox:
         """Whether reading on would be of no use: it has ended, or too much waits for the loop."""
         return self.ended or self.waiting >= _MOST_WAITING
 
-    def taken(self) -> None:
-        """The loop has taken everything."""
-        self.reads.clear()
-        self.waiting = 0
-
     def read(self, floor: int, certain: int) -> bool:
         """Read once; False where there is nothing to read."""
         before = time.monotonic_ns()
@@ -113,6 +109,16 @@ class Inbox:
         if len(data) < READ_BYTES:
             self.drained = before  # a short read emptied the queue: what comes next came after this
         return True
+
+
+class Reads(Protocol):
+    """Reads sockets into their inboxes, as a `Wire` needs it."""
+
+    def add(self, inbox: Inbox) -> None: ...
+
+    def close(self, inbox: Inbox) -> None: ...
+
+    def read(self, inbox: Inbox) -> bool: ...
 
 
 class _Attentive:

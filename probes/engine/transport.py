@@ -14,7 +14,7 @@ from collections.abc import Callable
 from probes.engine import classification
 from probes.engine.classification import Phase
 from probes.engine.clock import KernelClock
-from probes.engine.reader import READ_BYTES, Inbox, Read, Reader
+from probes.engine.reader import READ_BYTES, Inbox, Read, Reads
 from probes.engine.session import Session
 from probes.engine.tls import certificate_of
 
@@ -75,7 +75,7 @@ class Wire:
     """Drives one session over a connected socket until it is done or the deadline passes."""
 
     def __init__(
-        self, sock: socket.socket, session: Session, *, clock: KernelClock, reader: Reader, deadline: float
+        self, sock: socket.socket, session: Session, *, clock: KernelClock, reader: Reads, deadline: float
     ) -> None:
         """`deadline` in seconds of the loop's clock (monotonic)."""
         self._loop = asyncio.get_running_loop()
@@ -101,6 +101,7 @@ class Wire:
         timer = self._loop.call_at(self._deadline, self._guarded, self._deadline_passed)
         try:
             self._guarded(self._begin, tls, host)
+            self._arm()
             await self._finished
         finally:
             timer.cancel()
@@ -108,6 +109,10 @@ class Wire:
                 self._wake.cancel()
             if self._writing:
                 self._loop.remove_writer(self._fd)
+
+    def nudge(self) -> None:
+        """Let the session act now: it was told something from outside."""
+        self._guarded(self._tick)
 
     def release(self, lingering: Lingering) -> None:
         """Give the socket up: close it, or let it linger in the background for the peer's EOF."""
@@ -302,13 +307,14 @@ class Wire:
 
     def _discard(self) -> None:
         """What still comes is of no interest but for its end."""
-        inbox = self._inbox
-        for read in inbox.reads:
+        reads = self._inbox.reads
+        while reads:  # the deputy may add to them meanwhile
+            read = reads.popleft()
             self._discarded += len(read.data)
             if not read.data or self._discarded >= _LINGER_BYTES:
                 self.drop()
                 return
-        inbox.taken()
+        self._inbox.waiting = 0
 
 
 def _ignore() -> None:

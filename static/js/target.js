@@ -3,6 +3,7 @@ import { listen } from "./live.js";
 import { setText } from "./time.js";
 import { setShape } from "./shapes.js";
 import { colour, draw, forgetColours } from "./plots.js";
+import { refreshResidents } from "./residents.js";
 
 const REFRESH_MS = { "15m": 2000, "1h": 10000, "6h": 30000, "24h": 60000, "7d": 120000, "30d": 120000 };
 const charts = document.getElementById("charts");
@@ -116,6 +117,7 @@ async function refresh() {
   if (refreshing) return;
   const asked = range;
   refreshing = fetch(`${charts.dataset.src}?range=${asked}`);
+  refreshResidents(asked);
   try {
     const answer = await refreshing;
     if (!answer.ok) return;

@@ -19,6 +19,7 @@ WIDTHS = {1440: 900, 390: 844}
 SCENES = {
     "failing": ("failing", 12, 75),
     "healthy": ("healthy", 12, 30),
+    "residents": ("residents", 1, 40),
     "empty": None,
 }
 PAGES = {
@@ -27,6 +28,8 @@ PAGES = {
     "target-15m": ("/targets/staging-chat/?range=15m", ("failing",)),
     "target-24h": ("/targets/staging-chat/?range=24h", ("failing",)),
     "probe": ("/targets/staging-chat/", ("failing",)),
+    "target-lives": ("/targets/chat/?range=1h", ("residents",)),
+    "target-form": ("/targets/add/", ("residents",)),
     "target-up": ("/targets/chat/", ("healthy",)),
     "race-checks": ("/targets/staging-chat/race-checks/", ("failing",)),
     "flags": ("/flags/?env=staging", ("failing",)),

@@ -25,6 +25,15 @@ def test_a_workers_queue_is_its_location() -> None:
     assert arguments[arguments.index("--queues") + 1] == "probes-frankfurt"
 
 
+def test_workers_of_one_machine_share_a_queue_and_have_names_of_their_own() -> None:
+    """The supervisor keeps processes by name, and Celery wants each node's to be unique."""
+    commands = [processes.worker("local", number) for number in (1, 2, 3)]
+    assert [command.name for command in commands] == ["worker", "worker-2", "worker-3"]
+    for option, different in (("--queues", 1), ("--hostname", 3)):
+        values = {command.arguments[command.arguments.index(option) + 1] for command in commands}
+        assert len(values) == different
+
+
 def test_no_process_carries_a_secret_on_its_command_line() -> None:
     command = processes.reference("staging", 1, readywire_url="http://127.0.0.1:1", key="rws_secret", cache="x")
     assert "rws_secret" not in " ".join(command.arguments)

@@ -5,7 +5,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -230,6 +232,17 @@ def test_the_live_topic_tells_how_far_it_is(target: Target) -> None:
     assert (told["id"], told["state"], told["done"], told["count"]) == (check.pk, "running", 41, 200)
     assert told["progress"].replace("\u00a0", " ") == "41 of 200 probes, 2 failed"
     assert "csrf" not in told["html"]
+
+
+def test_an_open_page_does_not_read_transcripts_again_and_again(target: Target) -> None:
+    """Each live update reads the newest checks; their samples are a hundred times as large as the rest."""
+    for minutes in (60, 50, 40):
+        done(target, 31, minutes_ago=minutes)
+    with CaptureQueriesContext(connection) as queries:
+        TargetReader(target).live(timezone.now())
+    asked_for = [query["sql"] for query in queries if "racecheck" in query["sql"]]
+    assert len(asked_for) == 1
+    assert "samples" not in asked_for[0]
 
 
 def test_a_check_shows_itself_while_nothing_is_known(target: Target) -> None:

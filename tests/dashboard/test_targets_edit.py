@@ -70,6 +70,10 @@ def test_the_form_offers_what_a_new_target_would_be(ada: Client) -> None:
         ("script", "a: [", "is no YAML"),
         ("environment", "moon", "does not exist. Use"),
         ("locations", "mars", "mars does not exist. Use local."),
+        ("residents", "501", "Write a whole number from 0 to 500."),
+        ("residents", "", "Write a whole number from 0 to 500."),
+        ("resident_hold_s", "59", "Write a whole number from 60 to 86,400."),
+        ("resident_every_s", "1.5", "Write a whole number from 1 to 3,600."),
     ],
 )
 def test_bad_input_is_told_beside_its_field_and_nothing_typed_is_lost(
@@ -190,3 +194,19 @@ def test_an_address_that_probes_would_refuse_is_told_at_once_and_stored_all_the_
     assert "will not dial" not in text(ada.get("/targets/add/address/", {"url": "wss://orders.example/ws"}))
     assert ada.post("/targets/add/", {**TYPED, "url": "ws://10.1.2.3/ws"}).status_code == 302
     assert told in text(ada.get("/targets/orders-feed/edit/"))
+
+
+def test_long_lived_connections_are_asked_for_in_plain_numbers(ada: Client) -> None:
+    residents = {"residents": "4", "resident_hold_s": "600", "resident_every_s": "30"}
+    ada.post("/targets/add/", {**TYPED, **residents})
+    target = Target.objects.get(slug="orders-feed")
+    assert (target.residents, target.resident_hold_s, target.resident_every_s) == (4, 600, 30)
+    page = ada.get("/targets/orders-feed/edit/").content.decode()
+    assert 'name="residents" type="text" value="4"' in page
+
+
+def test_a_form_that_does_not_know_residents_leaves_them_as_they_are(ada: Client) -> None:
+    ada.post("/targets/add/", {**TYPED, "residents": "4", "resident_hold_s": "600", "resident_every_s": "30"})
+    ada.post("/targets/orders-feed/edit/", {**TYPED, "key": "m" * 32, "interval": "7"})
+    target = Target.objects.get(slug="orders-feed")
+    assert (target.interval_ms, target.residents) == (7000, 4)

@@ -6,16 +6,20 @@ from typing import Any
 
 import httpx
 import pytest
+from playwright.sync_api import expect
 
+from tests.browser.chromium import chromium
 from tests.support.product import Product
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.end_to_end
+SEEN_MILLISECONDS = 120_000
+"""How long a slow machine may take."""
 
 
 @pytest.fixture
 def product(tmp_path: Path) -> Iterator[Product]:
-    product = Product(tmp_path)
+    product = Product(tmp_path, RACE_CHECK_PAUSE_SECONDS="1")
     try:
         product.wait_ready()
         yield product
@@ -53,3 +57,21 @@ def test_a_race_check_finds_the_fault_in_staging_and_none_in_production(product:
     production = checked(product, "production-chat", token)
     assert production["served"][0][0] == "dependency_gate"
     assert production["race"] == 0, production["kinds"]
+
+
+@pytest.mark.browser
+def test_a_person_checks_staging_from_its_page_and_reads_the_report(product: Product) -> None:
+    """A press, progress, and the race with its transcript."""
+    link = product.manage("signin_link", "--user", "Mara Klein", "--role", "responder").stdout.strip()
+    with chromium() as browser:
+        page = browser.new_page()
+        page.goto(link)
+        page.goto(f"{product.url}/targets/staging-chat/")
+        page.get_by_role("link", name="Race check…").click()
+        page.get_by_label("Probes").fill("400")
+        page.get_by_label("At once").fill("10")
+        page.get_by_role("button", name="Race check staging").click()
+        expect(page.locator("[data-race-text]")).to_contain_text("of 400 probes", timeout=SEEN_MILLISECONDS)
+        expect(page.locator(".story-line")).to_contain_text("of them met the race.", timeout=SEEN_MILLISECONDS)
+        expect(page.locator(".race-sample").first).to_contain_text("Next:")
+        expect(page.locator(".pairs")).to_contain_text("immediate")

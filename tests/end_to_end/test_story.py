@@ -13,7 +13,7 @@ import psutil
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.chromium import chromium
+from tests.end_to_end.conftest import SignedIn
 from tests.support.product import Product
 from tests.support.waiting import wait_until
 
@@ -22,27 +22,10 @@ SEEN_SECONDS = 60_000
 """Milliseconds a state may take to show: many slots, so that a slow machine does not decide the test."""
 
 
-@pytest.fixture(scope="module")
-def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    """The whole product, running."""
-    running = Product(tmp_path_factory.mktemp("product"))
-    try:
-        running.wait_ready()
-        yield running
-    finally:
-        running.stop()
-
-
 @pytest.fixture
-def page(product: Product) -> Iterator[Page]:
-    """A browser signed in as a responder."""
-    link = product.manage("signin_link", "--user", "Mara Klein", "--role", "responder").stdout.strip()
-    with chromium() as browser:
-        context = browser.new_context(viewport={"width": 1440, "height": 900})
-        page = context.new_page()
-        page.goto(link)
+def page(signed_in: SignedIn) -> Iterator[Page]:
+    with signed_in("Mara Klein", "responder") as page:
         yield page
-        context.close()
 
 
 def expect_state(page: Page, product: Product, slug: str, state: str) -> None:

@@ -16,7 +16,7 @@ from django.db import connection
 from django.utils import timezone
 
 from probes.engine.outcome import Outcome
-from probes.results_stream import GROUP, RECORDER, STREAM, Entry, encode
+from probes.results_stream import GROUP, RECORDER, STREAM, WORKERS, Entry, encode
 from tests.support.chat import chat_server
 from tests.support.outcomes import failure, success
 from tests.support.separate import Separate
@@ -172,6 +172,24 @@ def test_a_service_that_is_killed_is_charged_with_the_right_kind_and_recovers(
         child.kill()
         child.wait(10)
     assert separate.report()["equal"]
+
+
+def test_a_worker_is_seen_before_its_first_batch(
+    separate: Separate, redis_client: "redis.Redis", children: list["subprocess.Popen[bytes]"]
+) -> None:
+    """Pages know of a worker that has nothing to do yet, and its prober is ready when the first slot is due."""
+    children.append(separate.worker())
+    wait_until(lambda: redis_client.hlen(WORKERS) == 1, seconds=60, what="its heartbeat")
+
+
+def test_a_scheduler_does_not_wait_for_beat_to_tick(
+    separate: Separate, redis_client: "redis.Redis", children: list["subprocess.Popen[bytes]"]
+) -> None:
+    """Without any beat, the slots of the next seconds are in their location's queue once it has started."""
+    separate.make_targets(3, interval_ms=250)
+    options = ("--pool", "solo", "-Q", "tick", "--loglevel", "WARNING")
+    children.append(separate.start("-m", "celery", "-A", "dashboard.celery", "worker", *options))
+    wait_until(lambda: redis_client.llen("probes-local") > 0, seconds=60, what="a batch")
 
 
 def test_killing_a_worker_leaves_misses_that_become_visible_and_a_new_one_goes_on(

@@ -19,6 +19,7 @@ from probes.models import Location, Target
 from probes.recording import record
 from probes.results_stream import Entry
 from probes.schedule import offset_of, slots_between
+from tests.support import lives_history
 
 NAMES = (
     "Chat", "Voice signalling", "Notifications", "Live prices", "Presence", "Order book", "Match feed", "Collaboration",
@@ -237,4 +238,13 @@ def append(slug: str, count: int, *, fail: bool, now: datetime) -> None:
     record([Entry(target.pk, "local", slot, outcome) for slot, outcome in found if outcome], now=now)
 
 
-SCENARIOS = {"failing": failing, "healthy": healthy}
+def residents(targets: int, minutes: int, now: datetime) -> History:
+    """Every target is up; the first keeps four connections, which a balancer, a deployment and a firewall cut."""
+    history = healthy(targets, minutes, now)
+    target = next(iter(history.targets.values()))
+    Target.objects.filter(pk=target.pk).update(residents=4)
+    lives_history.store(target, now - timedelta(minutes=minutes), now)
+    return history
+
+
+SCENARIOS = {"failing": failing, "healthy": healthy, "residents": residents}

@@ -83,7 +83,8 @@ class Command(BaseCommand):
             for environment, port in zip(("staging", "production"), settings.REFERENCE_PORTS, strict=True)
         ]
         own = [redis.command] if redis else []
-        rest = [processes.recorder(), processes.worker("local"), processes.scheduler(), processes.beat()]
+        workers = [processes.worker("local", number + 1) for number in range(settings.PROBE_WORKERS)]
+        rest = [processes.recorder(), *workers, processes.scheduler(), processes.beat()]
         return [*own, processes.web(settings.PORT), *references, *rest]
 
     async def _run(self, data_dir: Path, plan: list[Process], redis_url: str) -> None:

@@ -13,7 +13,7 @@ from websockets.asyncio.client import connect
 
 from connections.gate import FlagSource, ReadinessGate
 from connections.gate.connection import Application
-from tests.connections.gate.test_gate import ACCEPT, next_json, plain
+from tests.connections.gate.applications import ACCEPT, next_json, plain
 from tests.support.asgi import serving
 from tests.support.flag_server import KEY, FlagServer, flag_server, strategy
 from tests.support.servers import free_port

@@ -20,7 +20,7 @@ from websockets.typing import Subprotocol
 
 from connections.reference.__main__ import tokens_of
 from connections.reference.app import create_app
-from tests.connections.gate.test_gate import closed, next_json
+from tests.connections.gate.applications import closed, next_json
 from tests.support.asgi import Served, serving
 from tests.support.flag_server import KEY, FlagServer, flag_server, strategy
 from tests.support.servers import free_port

@@ -124,10 +124,11 @@ class Taker:
 
     def _take(self) -> None:
         self.threads.add(threading.get_ident())
-        for read in self.inbox.reads:
+        while self.inbox.reads:
+            read = self.inbox.reads.popleft()
             self.data += read.data
             self.ended = self.ended or not read.data
-        self.inbox.taken()
+        self.inbox.waiting = 0
 
 
 async def test_bytes_stay_whole_and_in_order_whoever_read_them(reader: Reader) -> None:
