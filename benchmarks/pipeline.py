@@ -213,6 +213,8 @@ async def _measure(pipeline: Pipeline, arguments: argparse.Namespace) -> dict[st
     seconds = (ended - began).total_seconds()
     found = await asyncio.to_thread(_report, began, ended, arguments)
     print(f"live socket: {updates / seconds:.1f} updates/s")
+    if arguments.restart:
+        return {**found, "restart": restarted}  # the processes are others than those that were measured before
     shares = {name: (spent - before.get(name, 0.0)) / seconds for name, spent in after.items()}
     print("share of a core: " + ", ".join(f"{name} {share:.0%}" for name, share in shares.items()))
     return {**found, "restart": restarted, "live_updates_per_s": updates / seconds, "cores": shares}
@@ -300,9 +302,14 @@ def _report(began: datetime, ended: datetime, arguments: argparse.Namespace) -> 
     for name, row in (("start delay", delays), ("slot to row", waits)):
         if row:
             print(f"{name}: p50 {_share(row, 0.5):.1f} ms, p99 {_share(row, 0.99):.1f} ms, max {row[-1]:.1f} ms")
+    print(f"seconds in which a probe started over 100 ms late: {_late_seconds(ran, began) or 'none'}")
     figures = {"p50_ms": _share(delays, 0.5), "p99_ms": _share(delays, 0.99)} if delays else {}
     ok = sum(row[3] for row in rows) / seconds
     return {"ok_per_s": ok, "recorded_per_s": len(ran) / seconds, "missed": kinds["missed"], "start_delay": figures}
+
+
+def _late_seconds(ran: list[tuple[Any, ...]], began: datetime) -> list[int]:
+    return sorted({int((row[5] - began).total_seconds()) for row in ran if (row[2] or 0) > 100_000})
 
 
 def _share(row: list[float], share: float) -> float:

@@ -55,6 +55,8 @@ EXPECTED = {
 GROUPS = tuple(EXPECTED)
 FEWEST = 3 * len(GROUPS)
 """Fewer than three in a group show no pattern."""
+LEAST_UNIT_S, MOST_UNIT_S = 1.0, 15.0
+"""Limits and pauses are multiples of a unit: a fortieth of the run, yet no shorter than what a busy machine blurs."""
 _GOLDEN = 0.6180339887
 """Its multiples, modulo one, never come near each other: equal pauses between restarts would look like a limit."""
 
@@ -125,7 +127,7 @@ async def run(seconds: float, residents: int) -> Report:
     """One compressed day. Raises ValueError for fewer residents than FEWEST."""
     if residents < FEWEST:
         raise ValueError(f"residents: at least {FEWEST}, three of each kind; {residents} are too few")
-    unit = min(15.0, max(0.6, seconds / 40))
+    unit = min(MOST_UNIT_S, max(LEAST_UNIT_S, seconds / 40))
     report = Report()
     with ExitStack() as stack:
         steady, deployed = Service(free_port()), Service(free_port())
@@ -153,7 +155,7 @@ async def _hold(
         for number in range(residents):
             place = number % len(GROUPS)
             group = GROUPS[place]
-            spec = TargetSpec(place, group, f"ws://127.0.0.1:{ports[group]}/ws/chat", min(5.0, max(1.0, unit)))
+            spec = TargetSpec(place, group, f"ws://127.0.0.1:{ports[group]}/ws/chat", min(5.0, max(2.0, unit)))
             hold_s = 4 * unit if group == "steady" else 10 * seconds
             every_s = 4 * unit if group == "idle" else unit / 3
             kept.keep(number, spec, Stay(hold_s, every_s), number // len(GROUPS), unit * number / residents)

@@ -176,8 +176,8 @@ def _lane(track: _Track, name: str, causes: Mapping[int, Told], scene: Scene) ->
         if cause is not None and life.ended >= scene.start:
             marks.append(CutMark(cause.cut, _percent(scene.place(life.ended)), _said(cause, scene)))
     cut = sum(mark.cut.charged for mark in marks)
-    live = any(_alive(life, scene.end) and life.ready_us is not None for life in track.lives)
-    summary = f"{name}: {'connected now' if live else 'not connected now'}, cut {_times(cut)}"
+    live = "connected" if _connected(track, scene.end) else "not connected"
+    summary = f"{name}: {live} now, cut {_times(cut)}"
     return Lane(name, bars, marks, summary)
 
 
@@ -202,6 +202,10 @@ def _bar(kind: str, start: datetime, end: datetime, title: str, scene: Scene) ->
 
 def _alive(life: Life, now: datetime) -> bool:
     return life.ending is Ending.LIVING and now - life.ended < LOST_SIGHT
+
+
+def _connected(track: _Track, now: datetime) -> bool:
+    return any(_alive(life, now) and life.ready_us is not None for life in track.lives)
 
 
 def _percent(value: float) -> str:
@@ -280,13 +284,16 @@ def _row(track: _Track, name: str, cause: Told) -> CutRow:
 
 def _lede(wanted: int, cuts: Sequence[Told], tracks: Sequence[_Track], scene: Scene) -> str:
     kept = sentences.plural(wanted, "resident") if wanted else "No resident is kept now"
+    connected = sum(_connected(track, scene.end) for track in tracks)
+    if 0 < connected < wanted:
+        kept += f", {connected} connected"
     lived = any(life.ended >= scene.start for track in tracks for life in track.lives)
     if not lived:
         if tracks or not wanted:
             return f"{kept}; nothing is known of the last {scene.label}."
         return (
             f"{kept} wanted, none has connected yet. The first takes a few seconds: if nothing comes, check that a "
-            "worker of the target's location runs."
+            "worker of the target's location runs and has room (RESIDENTS_PER_WORKER)."
         )
     if not cuts:
         return f"{kept}; none was cut in the last {scene.label}.{_failing(tracks, scene)}"

@@ -1,6 +1,6 @@
 """Shares in words, with the digits that small ones need and the 95 % bounds that every share has. Pure."""
 
-from dashboard.sentences import NBSP, NO_FIGURE
+from dashboard.sentences import FEWEST_FOR_SHARE, NBSP, NO_FIGURE
 from probes.histogram import bounds
 
 _UNIT = f"{NBSP}%"
@@ -28,3 +28,13 @@ def interval(part: int, whole: int) -> str:
     if part == whole:
         return f"above {percent(low)}"
     return f"{percent(low).removesuffix(_UNIT)} to {percent(high)}"
+
+
+def at_most(whole: int) -> str:
+    """What none of so many proves, for a sentence: "fewer than 0.30 %"; "" where that is next to nothing."""
+    return f"fewer than {percent(bounds(0, whole)[1])}" if whole >= FEWEST_FOR_SHARE else ""
+
+
+def proves(part: int, whole: int) -> str:
+    """What a count proves, to be put behind it: " (95 %: 0.54 to 1.8 %)"; "" of none at all."""
+    return f" (95{NBSP}%: {interval(part, whole)})" if whole else ""

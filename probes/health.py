@@ -68,16 +68,20 @@ def judge(recent: Sequence[Row], *, before: str, objective_us: int, paused_by: s
 
     `objective_us` is what p95 of ready must not exceed; `paused_by` is not empty while a person paused the target.
     """
-    by_location: dict[str, list[Row]] = {}
-    for row in recent:
-        by_location.setdefault(row["loc"], []).append(row)
-    places = [_place(location, rows, before) for location, rows in sorted(by_location.items())]
-    counted = [row for place in places for row in place.counted]
+    places = [_place(location, rows, before) for location, rows in _by_location(recent)]
+    counted = places[0].counted if len(places) == 1 else [row for place in places for row in place.counted]
     facts = _Facts(places, counted, before, objective_us, paused_by)
     for state, rule in _RULES:
         if why := rule(facts):
             return Verdict(state, why)
     return Verdict("up", _share_ok(counted))
+
+
+def _by_location(recent: Sequence[Row]) -> list[tuple[str, Sequence[Row]]]:
+    locations = sorted({row["loc"] for row in recent})
+    if len(locations) == 1:
+        return [(locations[0], recent)]
+    return [(location, [row for row in recent if row["loc"] == location]) for location in locations]
 
 
 def _place(location: str, rows: Sequence[Row], before: str) -> _Place:

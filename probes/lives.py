@@ -11,6 +11,7 @@ from django.db import transaction
 from probes.engine.lives import Ending, Life
 from probes.lives_stream import Identity, LifeEntry
 from probes.models import Location, ResidentLife, Target
+from probes.recording import LATEST_SLOT_AHEAD
 from probes.signals import recorded
 
 _COLUMNS = tuple(each.name for each in fields(Life) if each.name not in ("target_id", "number", "started"))
@@ -85,4 +86,6 @@ def _refuse(entry: LifeEntry, locations: set[str], now: datetime) -> str:
         return f"location {entry.location!r} does not exist"
     if entry.life.ended <= now - timedelta(days=settings.RAW_DAYS):
         return f"it ended at {entry.life.ended.isoformat()}, which is older than RAW_DAYS"
+    if entry.life.ended > now + LATEST_SLOT_AHEAD:
+        return f"it ended at {entry.life.ended.isoformat()}, which lies in the future"
     return ""

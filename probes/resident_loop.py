@@ -114,6 +114,8 @@ class ResidentLoop:
                 except (RedisError, OSError) as error:
                     # What lives goes on: a lease that ran out meanwhile is taken again, or lost to another.
                     logger.warning("residents cannot be arranged: %s", error)
+                except Exception:
+                    logger.exception("residents cannot be arranged for a reason of ours")
                 await self._pause()
         await asyncio.to_thread(self._finish)
 

@@ -18,6 +18,7 @@ RECORDER = "readywire:recorder"
 BAD_LENGTH = 1000
 """Unreadable entries kept for a person to look at; the oldest go first."""
 
+_compact = json.JSONEncoder(separators=(",", ":")).encode  # made once: json.dumps would make one for each entry
 _SMALL, _BIG = 32_767, 2**63 - 1
 
 Identity = tuple[int, str, datetime]
@@ -51,7 +52,7 @@ def encode(entry: Entry, *, frames: bool = True) -> str:
         "slot": entry.slot.astimezone(UTC).isoformat(timespec="microseconds"),
         "outcome": outcome.to_message(),
     }
-    return json.dumps(message, separators=(",", ":"))
+    return _compact(message)
 
 
 def wants_transcript(identity: Identity, outcome: Outcome) -> bool:

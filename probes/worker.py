@@ -86,7 +86,10 @@ def _begin_early() -> None:
 @signals.worker_process_shutdown.connect
 @signals.worker_shutdown.connect
 def _end(**_: Any) -> None:
-    if _residents is not None and _residents[0] == os.getpid():
-        _residents[1].stop(DRAIN_SECONDS)
+    residents = _residents[1] if _residents is not None and _residents[0] == os.getpid() else None
+    if residents is not None:
+        residents.stop(0)  # told now, waited for below: they leave while the last probes end
     if _loop is not None and _loop[0] == os.getpid():
         _loop[1].stop(DRAIN_SECONDS)
+    if residents is not None:
+        residents.stop(DRAIN_SECONDS)

@@ -10,7 +10,7 @@ from tests.support import machine
 from tests.support.postgresql import postgresql
 
 ON_POSTGRESQL = "not browser and not end_to_end"
-BOTH_CORES = ("-n", "2", "--dist", "loadfile")
+BOTH_CORES = ("-n", "3", "--dist", "loadfile")  # three: half of the time each waits for what it tests
 
 
 def main() -> int:

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from dashboard import sentences
 from dashboard.charts.figures import EMPTY, Chart, Figure, Table, columns, layout, local, size_words
 from dashboard.charts.series import Bucket, Window, coarser
+from dashboard.shares import at_most, proves
 
 MOST_COLUMNS = 60
 _DEFECTS = (
@@ -96,11 +97,13 @@ def _lede(names: Sequence[str], total: Bucket) -> str:
     first = next((name for name in names if _absent(total, name)), "")
     if first:
         missing, expected = _absent(total, first), total.events[first]["expected"]
-        return f"{first} is the first to go missing: {missing} of {expected} probes did not get it."
+        told = f"{missing} of {expected} probes did not get it{proves(missing, expected)}"
+        return f"{first} is the first to go missing: {told}."
     defects = sum(total.events[name][key] for name in names if name in total.events for key, _, _, _ in _DEFECTS)
-    return (
-        "Every event arrived, not always once and in order." if defects else "Every event arrived, once and in order."
-    )
+    fewest = min(count for name in names if (count := total.events[name]["expected"]))
+    order = "not always once and in order" if defects else "once and in order"
+    bound = f", so {few} of probes miss one" if (few := at_most(fewest)) else ""
+    return f"Every event arrived, {order}{bound}."
 
 
 def _absent(total: Bucket, event: str) -> int:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from dashboard import sentences
 from dashboard.charts.figures import EMPTY, Chart, Figure, Table, layout, local, size_words, table_time
 from dashboard.charts.series import Bucket, Window, coarser
+from dashboard.shares import at_most, proves
 from probes.engine.outcome import FailureKind, Owner
 
 MOST_BARS = 120
@@ -83,10 +84,12 @@ def _lede(total: Bucket) -> str:
     charged = Counter({kind: n for kind, n in total.kinds.items() if _owner(kind) is not Owner.US and n > 0})
     ours = f" {sentences.plural(total.ours, 'slot')} not measured, because of us." if total.ours > 0 else ""
     if not charged:
-        return f"Nothing failed: {sentences.plural(total.probes, 'probe')} succeeded.{ours}"
+        bound = f", so {few} fail" if (few := at_most(total.probes)) else ""
+        return f"Nothing failed: {sentences.plural(total.probes, 'probe')} succeeded{bound}.{ours}"
     kind = charged.most_common(1)[0][0]
     mostly = f"mostly {kind}" if len(charged) > 1 else f"all {kind}"
-    return f"{sentences.count(total.failed)} of {sentences.count(total.probes)} failed, {mostly}: {_owner(kind)}.{ours}"
+    failed = f"{sentences.count(total.failed)} of {sentences.count(total.probes)} failed"
+    return f"{failed}{proves(total.failed, total.probes)}, {mostly}: {_owner(kind)}.{ours}"
 
 
 def _owner(kind: str) -> Owner:

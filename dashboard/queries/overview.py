@@ -17,6 +17,7 @@ from dashboard.queries.changes import last_revisions
 from dashboard.queries.last_slots import Figures, LastSlots, figures
 from dashboard.queries.stories import FAILING, beginnings, last_failure, with_counts
 from dashboard.sentences import Fault, Story
+from dashboard.shares import interval
 from probes.models import Target, TargetStatus
 
 STATES = ("down", "degraded", "stale", "unknown", "paused", "up")
@@ -66,6 +67,8 @@ class Row:
     p50: str
     delivery: str
     lost: str
+    delivery_bounds: str
+    """95 % bounds of the share of events that arrive."""
     result_at: str
     revision: str
     revision_at: str
@@ -188,6 +191,7 @@ class OverviewReader:
             p50=f"p50 {sentences.latency(numbers.p50)}",
             delivery=sentences.percent(numbers.delivered, numbers.expected, decimals=1),
             lost=f"{sentences.count(lost)} lost" if numbers.expected else "",
+            delivery_bounds=interval(numbers.delivered, numbers.expected) if numbers.expected else "",
             result_at=_iso(target["status__last_result_at"]),
             revision=f"r{revision.number}" if revision else sentences.NO_FIGURE,
             revision_at=_iso(revision.at if revision else None),

@@ -70,7 +70,6 @@ class Conversation(ABC):
         self.answers = 0
         """How often our message was answered, where an echo of its nonce is the proof."""
         self._nonce = nonce
-        self._control_nonce = f"{nonce}-control"
         self._wire = WIRES[spec.script.wire]()
         self._trigger = self.prepared.trigger.replace(NONCE, nonce)
         self._own_runs_only = self.prepared.own_runs_only
@@ -316,6 +315,10 @@ class Conversation(ABC):
         # Without a nonce nobody could tell which of two messages was answered.
         if self.spec.script.early_send and self._own_runs_only:
             self._wake_after((self.deadline - self._seen) // 2, Conversation._send_control)
+
+    @property
+    def _control_nonce(self) -> str:
+        return f"{self._nonce}-control"
 
     def _send_control(self) -> None:
         if self._send(self.prepared.trigger.replace(NONCE, self._control_nonce)):

@@ -37,7 +37,6 @@ class Delivery:
         """The number that the server announced for its next frame; None where it announced none."""
         self.arrivals: dict[str, Arrival] = {}
         self._defects: dict[str, EventDefect] = {}
-        self._position = {name: index for index, name in enumerate(self.expected)}
         self._run: list[RunEvent] = []
         self._identities: set[tuple[str, Key]] = set()
         self._epoch: object = None
@@ -156,12 +155,13 @@ class Delivery:
         beyond = [e.name for e in events if e.seq is not None and self._last_seq is not None and e.seq > self._last_seq]
         if grammar.governs(self.expected):
             return beyond + grammar.disordered(events)
+        position = {name: index for index, name in enumerate(self.expected)}
         furthest, wrong, known = -1, list(beyond), set()
         for event in events:
-            if event.name not in known and self._position[event.name] < furthest:
+            if event.name not in known and position[event.name] < furthest:
                 wrong.append(event.name)
             known.add(event.name)
-            furthest = max(furthest, self._position[event.name])
+            furthest = max(furthest, position[event.name])
         return wrong
 
     def _absent(self, gaps: list[tuple[int, int]]) -> list[tuple[str, EventDefect]]:

@@ -81,9 +81,10 @@ class Dialler:
             now = time.monotonic_ns()
             session.transcript.note(now, now, direction, "proxy", text)
 
-        opening = _Opening(self, session.spec, mark, note)
-        if (dialled := opening.at_once()) is not None:
-            return dialled
+        begun = self._at_once(session)
+        if isinstance(begun, Dialled):
+            return begun
+        opening = _Opening(self, session.spec, mark, note, begun=begun)
         try:
             async with asyncio.timeout_at(session.deadline / 1e9):
                 return await opening.run()
@@ -93,6 +94,24 @@ class Dialler:
         except _OpeningError as failed:
             session.fail(failed.finding)
         return None
+
+    def _at_once(self, session: Session) -> Dialled | socket.socket | None:
+        """Begin where nobody need be waited for: the URL names one address, and it may be dialled.
+
+        Connected where it answers immediately; else the socket that waits for its answer; None where all is still to
+        be done, a first try that failed included: whoever goes on meets its error again, and says so.
+        """
+        direct = session.prepared.direct
+        if direct is None or self.policy.denial(*direct) is not None:
+            return None
+        session.mark("dns_done", time.monotonic_ns())
+        sock = None
+        with contextlib.suppress(OSError):
+            sock = _begin(*direct)
+            sock.getpeername()
+            session.mark("tcp_done", time.monotonic_ns())
+            return Dialled(sock, *direct)
+        return sock
 
     async def look(self, session: Session, address: str) -> None:
         """Tell of a certificate that was refused what it says of itself, in the finding that refused it.
@@ -131,8 +150,11 @@ class Dialler:
 class _Opening:
     """One connection being opened: where it is, and whom it waits for."""
 
-    def __init__(self, dialler: Dialler, spec: TargetSpec, mark: Mark, note: Note, *, only: str = "") -> None:
-        """`only`: of the addresses found, dial this one alone."""
+    def __init__(
+        self, dialler: Dialler, spec: TargetSpec, mark: Mark, note: Note, *,
+        only: str = "", begun: socket.socket | None = None,
+    ) -> None:  # fmt: skip
+        """`only`: of the addresses found, dial this one alone. `begun`: already connecting to the only address."""
         self._dialler = dialler
         self._spec = spec
         self._mark = mark
@@ -140,24 +162,7 @@ class _Opening:
         self._only = only
         self._stage, self._subject = Phase.DNS, ""
         self._proxied = self._connected = False
-        self._begun: socket.socket | None = None
-
-    def at_once(self) -> Dialled | None:
-        """Connect where nobody need be waited for: to the one address in the URL, which answers immediately. None
-        where that is not so: `run` goes on from there."""
-        host, port = node(self._spec)
-        options = self._spec.connection
-        if options.proxy or options.family != "any" or literal_address(host) is None:
-            return None
-        if self._dialler.policy.denial(host, port) is not None:
-            return None
-        self._mark("dns_done")
-        with contextlib.suppress(OSError):  # `run` meets it again, and says so
-            self._begun = _begin(host, port)
-            self._begun.getpeername()
-            self._mark("tcp_done")
-            return Dialled(self._begun, host, port)
-        return None
+        self._begun = begun
 
     async def run(self) -> Dialled:
         """Connect. Raises _OpeningError."""

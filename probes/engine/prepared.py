@@ -9,6 +9,8 @@ from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI
 
 from probes.engine import request, steps
+from probes.engine.connection import node_of
+from probes.engine.names import literal_address
 from probes.engine.protocol import Protocol, logger
 from probes.engine.script import NONCE, TOKEN, TargetSpec, endpoint
 from probes.engine.steps import Step
@@ -18,7 +20,7 @@ USER_AGENT = "Readywire-Probe/1"
 
 _DEFLATE = [ClientPerMessageDeflateFactory(client_max_window_bits=True)]
 _KEY = "\0key\0"
-_MOST_KEPT = 4_096
+_MOST_KEPT = 8_192
 
 
 class Prepared:
@@ -35,6 +37,14 @@ class Prepared:
         self.trigger = request.with_token(spec, script.trigger) if TOKEN in script.trigger else script.trigger
         self.deadline_ns = int(spec.deadline_s * 1e9)
         self.late_ns = int(script.events_within_s * 1e9)
+
+    @cached_property
+    def direct(self) -> tuple[str, int] | None:
+        """Address and port to dial, where no name need be resolved and no proxy be asked."""
+        options, uri = self.spec.connection, endpoint(self.spec.url)
+        host, port = node_of(options.address, uri.port) if options.address else (uri.host, uri.port)
+        plain = not options.proxy and options.family == "any" and literal_address(host) is not None
+        return (host, port) if plain else None
 
     def protocol(self, max_size: int) -> Protocol:
         """The protocol of a new connection that takes messages up to `max_size` bytes."""

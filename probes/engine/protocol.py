@@ -9,6 +9,7 @@ import logging
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Generator
 from dataclasses import dataclass
 
 from websockets.client import ClientProtocol
@@ -24,6 +25,8 @@ _SHORT, _SIXTEEN_BITS = 125, 126
 _POOL_BYTES = 4_096
 _MOST_HEADS = 256
 _LONGEST_HEAD = 2_048
+
+_NOT_BEGUN: Generator[None] = (None for _ in ())
 
 logger = logging.getLogger("websockets.client")
 
@@ -79,9 +82,19 @@ class Protocol(ClientProtocol):
         new.key = base64.b64encode(random_bytes(16)).decode()  # RFC 6455 section 4.1
         new.reader = StreamReader()
         new.events, new.writes, new.extensions = [], [], []
-        new.parser = new.parse()
-        next(new.parser)
+        new.parser = _NOT_BEGUN
         return new
+
+    def _begin(self) -> None:
+        """Start the library's parser, as late as possible: most of what comes never needs it."""
+        if self.parser is _NOT_BEGUN:
+            self.parser = self.parse()
+            next(self.parser)
+
+    def receive_eof(self) -> None:
+        """Take the end of the stream; see `ClientProtocol.receive_eof`."""
+        self._begin()
+        super().receive_eof()
 
     def receive_data(self, data: bytes | bytearray) -> None:
         """Take bytes of the peer; see `ClientProtocol.receive_data`."""
@@ -90,6 +103,7 @@ class Protocol(ClientProtocol):
             if taken == len(data):
                 return
             data = data[taken:]
+        self._begin()
         super().receive_data(data)
 
     def _whole_frames(self, data: bytes | bytearray) -> int:
@@ -134,8 +148,7 @@ class Protocol(ClientProtocol):
             return None
         self.state = State.OPEN
         self.subprotocol = opened.subprotocol
-        self.parser = self.parse()
-        next(self.parser)
+        self.parser = _NOT_BEGUN
         if rest:
             self.receive_data(rest)
         return opened, self.events_received()

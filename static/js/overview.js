@@ -45,6 +45,7 @@ function patch(node, row) {
   setText(note, row.note);
   note.title = row.note;
   for (const field of node.querySelectorAll("[data-f]")) setText(field, row[field.dataset.f]);
+  node.querySelector("[data-bounds]").title = row.delivery_bounds && `95 %: ${row.delivery_bounds} of events arrive`;
   setRibbon(node.querySelector(".ribbon"), row.ribbon, row.ribbon_label);
   node.querySelector(".spark-line").setAttribute("d", sparkPath(row.spark));
   node.querySelector(".spark-objective").setAttribute("d", `M0 ${row.spark_objective}h76`);

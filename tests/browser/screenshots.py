@@ -22,6 +22,8 @@ SCENES = {
     "residents": ("residents", 1, 40),
     "empty": None,
 }
+ROLES = {"residents": "administrator"}
+"""Of the person who looks; a responder where nothing is said."""
 PAGES = {
     "overview": ("/", ("failing", "healthy", "empty")),
     "target": ("/targets/staging-chat/", ("failing",)),
@@ -110,7 +112,7 @@ def _shoot(browser: Browser, daphne: Daphne, scene: str, pages: dict[str, str], 
             )
             page = context.new_page()
             page.goto(
-                daphne.manage("signin_link", "--user", "Mara Klein", "--role", "responder").replace(
+                daphne.manage("signin_link", "--user", "Mara Klein", "--role", ROLES.get(scene, "responder")).replace(
                     ":8000", f":{daphne.port}"
                 )
             )

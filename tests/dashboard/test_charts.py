@@ -224,16 +224,23 @@ def test_an_events_cell_shows_the_worst_that_happened() -> None:
 
 
 def test_events_tell_the_first_that_goes_missing() -> None:
-    assert (
-        chart("events", failing()).lede == "agent_started is the first to go missing: 20 of 180 probes did not get it."
-    )
+    """Every share with its 95 % bounds, and what none of many proves."""
+    missing = chart("events", failing()).lede.replace("\u00a0", " ")
+    assert missing == ("agent_started is the first to go missing: 20 of 180 probes did not get it (95 %: 7.3 to 17 %).")
     assert chart("events", window(bucket(0))).lede == "Every event arrived, once and in order."
+    many = chart("events", window(*(bucket(minute) for minute in range(50)))).lede.replace("\u00a0", " ")
+    assert many == "Every event arrived, once and in order, so fewer than 2.0 % of probes miss one."
 
 
 def test_failures_say_whose_fault_and_keep_ours_apart() -> None:
     ours = Bucket(START, ours=2, kinds=Counter(missed=2))
     lede = chart("failures", window(ours, bucket(1, never=1))).lede.replace("\u00a0", " ")
-    assert lede == "1 of 4 failed, all not_ready: the server, before ready. 2 slots not measured, because of us."
+    assert lede == (
+        "1 of 4 failed (95 %: 4.6 to 70 %), all not_ready: the server, before ready. "
+        "2 slots not measured, because of us."
+    )
+    fine = chart("failures", window(*(bucket(minute) for minute in range(50)))).lede.replace("\u00a0", " ")
+    assert fine == "Nothing failed: 150 probes succeeded, so fewer than 2.0 % fail."
 
 
 def test_two_kinds_of_one_owner_differ_by_pattern() -> None:

@@ -32,9 +32,10 @@ def drawn(lives: Iterable[Life], *, wanted: int = 4, location: str = "local") ->
 def test_the_story_is_told_in_one_sentence() -> None:
     shown = drawn(story(CHAT, ago(40), NOW))
     assert shown.lede.replace("\u00a0", " ") == (
-        "4 residents; 17 cuts in the last 1 h: 14 at the age of 300 s without a close frame, which looks like a "
-        "balancer's time-out; 1 silent half-open: nothing came back, though nobody hung up; 1 reset; 1 by a restart or "
-        "deployment (1012). Reconnected in 127 ms at the median; 7 events lost across cuts. 1 cannot connect now."
+        "4 residents, 3 connected; 17 cuts in the last 1 h: 14 at the age of 300 s without a close frame, which looks "
+        "like a balancer's time-out; 1 silent half-open: nothing came back, though nobody hung up; 1 reset; 1 by a "
+        "restart or deployment (1012). Reconnected in 127 ms at the median; 7 events lost across cuts. 1 cannot "
+        "connect now."
     )
 
 

@@ -77,9 +77,16 @@ def test_the_next_probes_name_the_strategy_and_revision_that_served_them(product
 
 
 def held_by_new_connections(product: Product) -> int:
-    """The flags revision that the staging service stamps on a connection opened now."""
-    told = product.manage("probe", "staging-chat", "--json").stdout.splitlines()
-    return int(json.loads(told[0])["flags_revision"])
+    """The flags revision that the staging service stamps on a connection opened now, once it has fetched one."""
+    held: list[int] = []
+
+    def stamped() -> bool:
+        told = json.loads(product.manage("probe", "staging-chat", "--json").stdout.splitlines()[0])["flags_revision"]
+        held[:] = [] if told is None else [int(told)]
+        return bool(held)
+
+    wait_until(stamped, seconds=30, what="the staging service has fetched its flags")
+    return held[0]
 
 
 def test_a_rollback_takes_effect_while_redis_and_the_workers_stand_still(product: Product) -> None:

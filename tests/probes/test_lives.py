@@ -96,13 +96,15 @@ def test_a_deleted_targets_lives_are_nobodys_trouble() -> None:
     assert ResidentLife.objects.count() == 0
 
 
-def test_an_unknown_location_and_a_life_of_old_are_refused_by_name() -> None:
+def test_an_unknown_location_and_a_life_of_another_time_are_refused_by_name() -> None:
     target = stored_target()
     [elsewhere] = store(life(target), location="mars").values()
     assert "'mars'" in elsewhere
     old = replace(life(target), started=NOW - timedelta(days=30))
     [reason] = store(old).values()
     assert "RAW_DAYS" in reason
+    [ahead] = store(replace(life(target), started=NOW + timedelta(days=1))).values()
+    assert "lies in the future" in ahead
     assert ResidentLife.objects.count() == 0
 
 

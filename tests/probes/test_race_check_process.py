@@ -15,7 +15,7 @@ from tests.support.separate import Separate
 from tests.support.waiting import wait_until
 
 __all__ = ["children", "separate"]  # fixtures
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.end_to_end]
 _ASK = """
 import sys, json, django
 django.setup()

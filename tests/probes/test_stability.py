@@ -8,7 +8,7 @@ from probes.engine.lives import Ending
 
 async def test_a_compressed_day_of_every_kind_of_end() -> None:
     """The same run that `make proof` does for longer: `python -m benchmarks.stability`."""
-    report = await run(24.0, FEWEST)
+    report = await run(30.0, FEWEST)
     assert report.problems == []
     assert set(report.cuts) == set(EXPECTED)
     assert report.restarts >= 2

@@ -65,6 +65,11 @@ def test_three_lives_of_one_unusual_age_at_different_moments_show_a_limit() -> N
     assert found[0].limit_us == round(437.1 * S)
 
 
+def test_a_life_that_a_busy_machine_cut_late_has_the_limit_of_the_others() -> None:
+    lives = [life(437 + late, at_s=500 * n) for n, late in enumerate((0.0, 4.0, 9.0, 20.0))]
+    assert set(causes(*lives)) == {Cut.AGE_LIMIT}
+
+
 def test_two_restarts_after_the_same_time_are_no_limit() -> None:
     """Each cuts all residents, and all begin again together."""
     assert set(causes(*[life(437, at_s=at, number=n) for at in (0, 440) for n in range(5)])) == {Cut.RESTART}

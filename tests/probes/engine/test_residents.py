@@ -1,11 +1,13 @@
 """Long-lived connections on real sockets: each way that one can end, and what it costs."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 import pytest
 
+from benchmarks.chat_service import chat_service
 from probes.engine.cuts import Cut, told
 from probes.engine.guardrails import Policy
 from probes.engine.lives import Ending, Life
@@ -98,6 +100,7 @@ async def test_a_deployment_says_1012_and_the_time_to_reconnect_is_the_next_life
         await until(lives, 2)
     life = lives[0]
     assert (life.ending, life.closed_by, life.close_code, life.reason) == (Ending.CLOSED, "peer", 1012, "deploy")
+    assert (life.conversations_ok, life.conversations_failed, life.events_lost) == (2, 0, 0)
     assert told(lives)[0].cut is Cut.RESTART
     assert lives[0].reconnect_us is None
     assert (lives[1].reconnect_us or 0) > 0
@@ -175,6 +178,23 @@ async def test_a_path_that_swallows_everything_is_half_open_and_we_cut_it() -> N
     assert "not even a pong" in life.reason
     assert life.lost_in_cut == 5
     assert told([life])[0].cut is Cut.HALF_OPEN
+
+
+async def test_a_server_that_hangs_is_half_open_until_it_goes_on() -> None:
+    """A stopped process: its kernel still acknowledges, and accepts, and nobody answers."""
+    with chat_service(processes=1) as (url, process):
+        async with kept(f"{url}/ws/chat", Stay(60, 0.05), deadline_s=0.5) as (residents, lives):
+            await await_until(lambda: residents.standings()[Standing.IDLE] == 1, what="an idle resident")
+            process.send_signal(signal.SIGSTOP)
+            try:
+                await until(lives, 1)
+                await await_until(lambda: residents.present()[0].attempts > 1, seconds=20, what="a failed attempt")
+                assert residents.present()[0].failure == "upgrade_timeout"
+            finally:
+                process.send_signal(signal.SIGCONT)
+            await await_until(lambda: residents.present()[0].ready_us, seconds=20, what="a life that is ready again")
+            assert (residents.present()[0].reconnect_us or 0) > 500_000
+    assert lives[0].ending is Ending.SILENT
 
 
 async def test_an_application_that_is_silent_behind_a_server_that_pongs_is_not_half_open() -> None:
