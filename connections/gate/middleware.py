@@ -103,7 +103,7 @@ class ReadinessGate:
             if self._draining and not self._connections:
                 self._emptied.set()
             record = connection.record()
-            self.flags.ended(record.strategy, record.cause)
+            self.flags.ended(record)
             emit(record)
 
     def _new_connection(self, scope: Scope, receive: Receive, send: Send) -> Connection:
