@@ -63,9 +63,11 @@ class Connection:
         self.lifecycle = Lifecycle(
             self._loop.time(), deadlines=settings.deadlines, hold_limit_s=selection.strategy.hold_limit_s
         )
-        buffer: Buffer[Message] = Buffer(max_count=settings.max_held, max_bytes=settings.max_held_bytes)
+        buffer: Buffer[Message] = Buffer(
+            max_count=settings.max_held, max_bytes=settings.max_held_bytes, max_age_s=settings.max_held_s
+        )
         self._inbound = Inbound(receive, buffer, self, settings.priority_of)
-        self._outbound = Outbound(send, connection_id[:8], number=settings.number_events)
+        self._outbound = Outbound(send, connection_id[:8], self, settings.outgoing)
         self.opening = Opening(
             self, self.lifecycle, self._inbound, self._outbound, selection=selection, settings=settings, spawn=spawn
         )
@@ -200,6 +202,14 @@ class Connection:
 
     def acknowledged(self, nonce: str) -> None:
         self.opening.acknowledged(nonce)
+
+    def spoke(self) -> None:
+        """The client's first message was read."""
+        self.opening.spoke()
+
+    def stalled(self) -> None:
+        """The client reads nothing of what is sent to it."""
+        self._spawn(self.close(1013, Cause.SEND_STALLED, "the client stopped reading"))
 
     def overflowed(self) -> None:
         """More came in during setup than may be held."""
@@ -343,6 +353,7 @@ class Connection:
         if self._left_at is None:
             self._left_at = self._loop.time()
         self.opening.end()
+        self._outbound.end()
         if self._pump is not None:
             self._pump.cancel()
         self.changed()
@@ -416,6 +427,8 @@ class Connection:
             sent=self._outbound.sent,
             undelivered=self._outbound.undelivered,
             backpressure=self._inbound.backpressure,
+            queued=self._outbound.counts,
+            gaps=self._outbound.gaps,
             failures=opening.failures,
             problems=self._selection.problems,
             error=self.error,

@@ -13,11 +13,12 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from connections.gate.buffer import Priority
 from connections.gate.connection import Application, Connection, Scope
 from connections.gate.dependencies import Check
 from connections.gate.inbound import PriorityOf, Receive, never_drop
 from connections.gate.lifecycle import DEADLINES, Deadline, State
-from connections.gate.outbound import Send
+from connections.gate.outbound import Outgoing, Send, droppable
 from connections.gate.selection import Flags, Selector, StaticFlags
 from connections.gate.settings import Settings
 from connections.gate.strategies import Requirements
@@ -32,7 +33,9 @@ class ReadinessGate:
     each accept. `authenticates`: the application promises to call `authenticated()`, and is held to 3 s. `subject`
     names whom a percentage sticks to; without it each connection is its own subject. `announce=False` sends no frames
     of the gate, `number_events=False` leaves the application's events as they are. `deadlines` replaces single entries
-    of `lifecycle.DEADLINES`. Times are seconds.
+    of `lifecycle.DEADLINES`. `event_priorities` names types of events that may be dropped where a client reads too
+    slowly; `send_stall_s` is how long it may read nothing (0: forever). `max_held`, `max_held_bytes` and `max_held_s`
+    bound what is held in each direction. Times are seconds.
     """
 
     def __init__(
@@ -50,6 +53,9 @@ class ReadinessGate:
         number_events: bool = True,
         max_held: int = 1000,
         max_held_bytes: int = 1_048_576,
+        max_held_s: float = 300.0,
+        event_priorities: Mapping[str, Priority] | None = None,
+        send_stall_s: float = 10.0,
         grace_s: float = 5.0,
         deadlines: Mapping[State, Deadline] | None = None,
     ) -> None:
@@ -76,8 +82,17 @@ class ReadinessGate:
             max_held=max_held,
             max_held_bytes=max_held_bytes,
             priority_of=priority_of,
+            max_held_s=max_held_s,
             announce=announce,
-            number_events=number_events,
+            outgoing=Outgoing(
+                number=number_events,
+                announce=announce,
+                priorities=droppable(event_priorities or {}),
+                max_count=max_held,
+                max_bytes=max_held_bytes,
+                max_age_s=max_held_s,
+                stall_s=send_stall_s,
+            ),
         )
 
     @property
