@@ -74,6 +74,7 @@ class Consequence(StrEnum):
     CLOSE_1011 = "close 1011: internal error"
     DECIDE = "open, degrade, or close 1013, as the strategy decides"
     OPEN_UNCONFIRMED = "open without the client's acknowledgement"
+    CLOSE_STALLED = "close 1013: the client stopped reading"
     CLOSE_1012 = "close 1012: service restart"
     ABORT = "stop waiting for the close and cancel the application"
 
@@ -98,7 +99,11 @@ DEADLINES: Mapping[State, Deadline] = MappingProxyType(
         State.FAILED: Deadline(2.0, Consequence.ABORT),
     }
 )
-"""The open states have none: they end when a peer leaves, the application closes, or the server drains."""
+"""The open states may last: they end when a peer leaves, the application closes, or the server drains."""
+
+SEND_STALL = Deadline(10.0, Consequence.CLOSE_STALLED)
+"""What bounds the open states, too: it counts from the last instant at which the client took anything of what is being
+sent to it, and is watched by `outbound`."""
 
 
 class Cause(StrEnum):
@@ -116,6 +121,8 @@ class Cause(StrEnum):
     """A deadline passed or a required dependency failed: closed 1013, 4408 or 1011."""
     OVERFLOW = "overflow"
     """More came in during setup than may be held, and nothing less important could make room: closed 1013."""
+    SEND_STALLED = "send_stalled"
+    """The client read nothing of what was sent to it until the stall deadline: closed 1013."""
     DRAINED = "drained"
     """The server is going away: closed 1012, or refused with HTTP 503 before accept."""
     APPLICATION_ERROR = "application_error"

@@ -4,11 +4,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, TypedDict, Unpack, cast
 
+from connections.gate.buffer import Priority
 from connections.gate.dependencies import Check
 from connections.gate.errors import InvalidSetting
 from connections.gate.inbound import PriorityOf, never_drop
-from connections.gate.lifecycle import DEADLINES, Deadline, State
+from connections.gate.lifecycle import DEADLINES, SEND_STALL, Deadline, State
+from connections.gate.outbound import Outgoing, droppable
 from connections.gate.strategies import Requirements
+
+MAX_HELD = 1000
+MAX_HELD_BYTES = 1_048_576
+MAX_HELD_S = 300.0
 
 
 class Options(TypedDict, total=False):
@@ -31,9 +37,15 @@ class Options(TypedDict, total=False):
     number_events: bool
     """Number the application's events `(epoch, seq)`. Default: yes."""
     max_held: int
-    """Messages of one client that are held. Default: 1000."""
+    """Messages of one connection that are held, in each direction. Default: 1000."""
     max_held_bytes: int
     """Bytes of them. Default: 1 MiB."""
+    max_held_s: float
+    """How long a message may be held. Default: 300."""
+    event_priorities: Mapping[str, Priority]
+    """Types of events that may be dropped where a client reads too slowly. Default: none."""
+    send_stall_s: float
+    """How long a client may read nothing of what is sent to it before it is closed; 0 is forever. Default: 10."""
     grace_s: float
     """How long an application may go on after a connection is over, before it is cancelled. Default: 5."""
     deadlines: Mapping[State, Deadline] | None
@@ -51,19 +63,17 @@ class Settings:
     subject: Callable[[Mapping[str, Any]], str] | None = None
     deadlines: Mapping[State, Deadline] = field(default_factory=lambda: DEADLINES)
     grace_s: float = 5.0
-    max_held: int = 1000
-    max_held_bytes: int = 1_048_576
+    max_held: int = MAX_HELD
+    max_held_bytes: int = MAX_HELD_BYTES
+    max_held_s: float = MAX_HELD_S
     priority_of: PriorityOf = never_drop
     announce: bool = True
-    number_events: bool = True
+    outgoing: Outgoing = field(default_factory=Outgoing)
     keep_ended: int = 200
 
     def __post_init__(self) -> None:
-        least = {"max_held": 1, "max_held_bytes": 1, "keep_ended": 0, "grace_s": 0.0}
-        for name, bound in least.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value >= bound:
-                raise InvalidSetting(name, value, f"give a number of at least {bound:g}")
+        for name, bound in {"max_held": 1, "max_held_bytes": 1, "max_held_s": 0, "keep_ended": 0, "grace_s": 0}.items():
+            _at_least(name, getattr(self, name), bound)
 
     @classmethod
     def of(cls, **options: Unpack[Options]) -> "Settings":
@@ -74,6 +84,7 @@ class Settings:
         checks = tuple(told.pop("checks", ()))
         authenticates = told.pop("authenticates", False)
         deadlines = {**DEADLINES, **(told.pop("deadlines", None) or {})}
+        told["outgoing"] = _outgoing(told)
         if unknown := sorted(told.keys() - {each.name for each in fields(cls)}):
             known = ", ".join(sorted(Options.__annotations__))
             raise TypeError(f"ReadinessGate has no option {', '.join(unknown)}; it has flags, {known}")
@@ -85,6 +96,25 @@ class Settings:
             authenticates=authenticates,
         )
         return cls(requirements=requirements, checks=checks, deadlines=deadlines, **told)
+
+
+def _outgoing(told: dict[str, Any]) -> Outgoing:
+    stall_s = told.pop("send_stall_s", SEND_STALL.seconds)
+    _at_least("send_stall_s", stall_s, 0)
+    return Outgoing(
+        number=told.pop("number_events", True),
+        announce=told.get("announce", True),
+        priorities=droppable(told.pop("event_priorities", None) or {}),
+        max_count=told.get("max_held", MAX_HELD),
+        max_bytes=told.get("max_held_bytes", MAX_HELD_BYTES),
+        max_age_s=told.get("max_held_s", MAX_HELD_S),
+        stall_s=stall_s,
+    )
+
+
+def _at_least(name: str, value: object, bound: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= bound:
+        raise InvalidSetting(name, value, f"give a number of at least {bound:g}")
 
 
 def _names(told: dict[str, Any], option: str) -> Iterable[str]:
