@@ -22,7 +22,8 @@ from connections.gate.settings import Settings
 from connections.gate.telemetry import ConnectionRecord, milliseconds
 
 Scope = MutableMapping[str, Any]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+Application = Callable[[Any, Any, Any], Awaitable[Any]]
+"""`Any`: frameworks type the three arguments of ASGI differently, and none of them is wrong."""
 
 _ENDING = frozenset({State.CLOSING, State.FAILED, State.CLOSED})
 _DENIAL = "websocket.http.response"
@@ -96,6 +97,7 @@ class Connection:
                     raise
             else:
                 await self._application_returned()
+            await self._outbound.settled()
         except asyncio.CancelledError:
             if not self._cancelled_by_us():
                 self._end(Cause.CANCELLED, "the server cancelled the application", through=State.FAILED)
@@ -161,6 +163,7 @@ class Connection:
             cause, why = Cause.NEVER_ACCEPTED, "the application refused it"
         self.close_code, self.closed_by = message.get("code", 1000), "application"
         self._end(cause, why, through=State.CLOSING)
+        self._stop_reading()
         with suppress(OSError):
             await self._outbound.control(message)
         self._end(cause, why)
@@ -279,9 +282,15 @@ class Connection:
         self._end(cause, why, through=through)
         reason = why.encode()[:120].decode(errors="ignore")  # a close frame holds 123 bytes of reason (RFC 6455, 5.5.1)
         self._leave({"type": "websocket.disconnect", "code": code, "reason": reason}, hold=True, evict=True)
+        self._stop_reading()
         with suppress(*_REFUSED_SEND):
-            await self._outbound.control({"type": "websocket.close", "code": code, "reason": reason})
+            await self._outbound.close(code, reason)
         self._end(cause, why)
+
+    def _stop_reading(self) -> None:
+        """Before any close: Granian sends none while a receive is outstanding."""
+        if self._pump is not None:
+            self._pump.cancel()
 
     async def refuse(self, status: int, why: str) -> None:
         """Refuse the upgrade with an HTTP status; with 403 where the server cannot say another."""
@@ -343,8 +352,7 @@ class Connection:
         if self._left_at is None:
             self._left_at = self._loop.time()
         self.opening.end()
-        if self._pump is not None:
-            self._pump.cancel()
+        self._stop_reading()
         self.changed()
 
     # --- time -----------------------------------------------------------------------------------------------------

@@ -9,6 +9,9 @@ from connections.gate.frames import Numbering
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 
+PRIVATE_CODES = 4000
+"""Close codes from here on are for private use (RFC 6455, 7.4.2): 1012 becomes 4012."""
+
 
 class Outbound:
     """Numbers events and sends. The lock makes the order of numbers the order on the wire, also where several tasks of
@@ -42,3 +45,23 @@ class Outbound:
         """Send an accept, a close or a part of a refusal."""
         async with self._lock:
             await self._send(message)
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close with `code`, or with its private counterpart where the server refuses to send that one: Daphne's
+        protocol library allows applications 1000 and 3000 to 4999 only, and raises a bare Exception."""
+        async with self._lock:
+            try:
+                await self._send({"type": "websocket.close", "code": code, "reason": reason})
+            except (OSError, RuntimeError):
+                raise
+            except Exception:
+                if code >= PRIVATE_CODES:
+                    raise
+                private = code % 1000 + PRIVATE_CODES
+                await self._send({"type": "websocket.close", "code": private, "reason": reason})
+
+    async def settled(self) -> None:
+        """Return when nothing is on its way to the server any more. Granian closes without a code where the
+        application returns before its close is through."""
+        async with self._lock:
+            return
