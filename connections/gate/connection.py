@@ -60,9 +60,7 @@ class Connection:
         self._settings = settings
         self._spawn = spawn
         self.connection_id = connection_id
-        self.lifecycle = Lifecycle(
-            self._loop.time(), deadlines=settings.deadlines, hold_limit_s=selection.strategy.hold_limit_s
-        )
+        self.lifecycle = Lifecycle(self._loop.time(), deadlines=settings.deadlines_for(selection.strategy))
         buffer: Buffer[Message] = Buffer(max_count=settings.max_held, max_bytes=settings.max_held_bytes)
         self._inbound = Inbound(receive, buffer, self, settings.priority_of)
         self._outbound = Outbound(send, connection_id[:8], number=settings.number_events)
@@ -201,6 +199,10 @@ class Connection:
     def acknowledged(self, nonce: str) -> None:
         self.opening.acknowledged(nonce)
 
+    def spoke(self) -> None:
+        """The client's first message was read."""
+        self.opening.spoke()
+
     def overflowed(self) -> None:
         """More came in during setup than may be held."""
         self._spawn(self.close(1013, Cause.OVERFLOW, "too many messages before ready"))
@@ -267,9 +269,9 @@ class Connection:
 
     # --- ends -----------------------------------------------------------------------------------------------------
 
-    def reject(self, why: str) -> None:
-        """Close 1013, "try again later"."""
-        self._spawn(self.close(1013, Cause.NOT_READY, why))
+    def reject(self, why: str, code: int) -> None:
+        """Close for the strategy: 1013, "try again later", or 4408 where the client did not do its part."""
+        self._spawn(self.close(code, Cause.NOT_READY, why))
 
     async def close(self, code: int, cause: Cause, why: str, *, through: State = State.CLOSING) -> None:
         """Close from the gate's side; does nothing where the connection already has a terminal reason."""
@@ -384,7 +386,7 @@ class Connection:
             case Consequence.DECIDE:
                 self.opening.decide_now()
             case Consequence.OPEN_UNCONFIRMED:
-                self.opening.enable("connection_ready could not be confirmed in time")
+                self.opening.unconfirmed()
             case Consequence.CLOSE_1012:
                 self.finish_drain()
             case Consequence.ABORT:
@@ -412,6 +414,8 @@ class Connection:
             states_ms={state.value: milliseconds(seconds) for state, seconds in spent.items()},
             confirmed=opening.confirmed,
             false_ready=opening.opened_too_early(),
+            false_not_ready=opening.held_too_long(ended_at=self._left_at),
+            added_ms=opening.added_ms(),
             messages=self._inbound.counts,
             sent=self._outbound.sent,
             undelivered=self._outbound.undelivered,

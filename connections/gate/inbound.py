@@ -21,6 +21,7 @@ class Owner(Protocol):
     """Whom the pump tells what it saw."""
 
     def acknowledged(self, nonce: str) -> None: ...
+    def spoke(self) -> None: ...
     def disconnected(self, message: Message) -> None: ...
     def overflowed(self) -> None: ...
 
@@ -84,6 +85,7 @@ class Inbound:
     async def pump(self) -> None:
         """Read from the server until it says that the connection is over."""
         clock = asyncio.get_running_loop().time
+        spoke = False
         while True:
             message = await self._receive()
             if message["type"] != "websocket.receive":
@@ -93,6 +95,9 @@ class Inbound:
             if text is not None and (nonce := frames.ready_ack(text)) is not None:
                 self._owner.acknowledged(nonce)
                 continue
+            if not spoke:
+                spoke = True
+                self._owner.spoke()
             size = _size(message)
             while self._buffer.is_open and not self._buffer.fits(size) and self._disconnect is None:
                 await self._wait_room()

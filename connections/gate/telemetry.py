@@ -59,6 +59,11 @@ class ConnectionRecord:
     """What was wrong with the flags, and what was used instead."""
     error: str = ""
     """Type of the application's exception, if it raised one."""
+    false_not_ready: bool = False
+    """The application had said that everything required is ready, and the gate went on holding, or closed."""
+    added_ms: float | None = None
+    """From what the application said until messages could flow: what the strategy added. None where it never said so,
+    or they never flowed."""
 
     def to_json(self) -> str:
         return json.dumps({"event": "connection_end", **asdict(self)}, separators=(",", ":"))
