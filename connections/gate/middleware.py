@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from connections.gate.connection import Application, Connection, Scope
-from connections.gate.dependencies import Check
+from connections.gate.dependencies import Board, Check
 from connections.gate.inbound import PriorityOf, Receive, never_drop
 from connections.gate.lifecycle import DEADLINES, Deadline, State
 from connections.gate.outbound import Send
@@ -28,11 +28,12 @@ class ReadinessGate:
     """Holds a client's messages until the application is ready for them, by the strategy that the flags choose.
 
     `flags`: a FlagSource, or a mapping of flag keys to values or definitions that never change, or None for the coded
-    defaults. `required` and `optional` name services that the application marks with `service_ready`. `checks` run at
-    each accept. `authenticates`: the application promises to call `authenticated()`, and is held to 3 s. `subject`
-    names whom a percentage sticks to; without it each connection is its own subject. `announce=False` sends no frames
-    of the gate, `number_events=False` leaves the application's events as they are. `deadlines` replaces single entries
-    of `lifecycle.DEADLINES`. Times are seconds.
+    defaults. `required` and `optional` name services that the application marks with `service_ready`. `checks` are of
+    the services that a connection needs (docs/dependencies.md); their answers are shared by all connections.
+    `authenticates`: the application promises to call `authenticated()`, and is held to 3 s. `subject` names whom a
+    percentage sticks to; without it each connection is its own subject. `announce=False` sends no frames of the gate,
+    `number_events=False` leaves the application's events as they are. `deadlines` replaces single entries of
+    `lifecycle.DEADLINES`. Times are seconds.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class ReadinessGate:
                 optional_checks=frozenset(check.name for check in checks if not check.required),
                 authenticates=authenticates,
             ),
-            checks=checks,
+            board=Board(checks),
             deadlines={**DEADLINES, **(deadlines or {})},
             grace_s=grace_s,
             max_held=max_held,

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from connections.gate import frames
-from connections.gate.dependencies import CheckResult, run_checks
+from connections.gate.dependencies import CheckResult, LoopBoard
 from connections.gate.inbound import Inbound
 from connections.gate.lifecycle import SETUP_PATH, Cause, Lifecycle, State
 from connections.gate.outbound import Outbound
@@ -42,7 +42,7 @@ class Owner(Protocol):
 class Opening:
     """One connection's way to ready, and what it is missing afterwards."""
 
-    __slots__ = ("_busy", "_checking", "_inbound", "_lifecycle", "_loop", "_marked_late", "_nonce", "_outbound",
+    __slots__ = ("_board", "_busy", "_inbound", "_lifecycle", "_loop", "_marked_late", "_nonce", "_outbound",
                  "_owner", "_selection", "_settings", "_spawn", "confirmed", "failures", "missing", "opened_at",
                  "progress", "said_ready_at")  # fmt: skip
 
@@ -67,7 +67,7 @@ class Opening:
         self._loop = asyncio.get_running_loop()
         self._nonce = secrets.token_hex(8)
         self._busy = False
-        self._checking: asyncio.Task[None] | None = None
+        self._board: LoopBoard | None = None
         self.progress = Progress(settings.requirements, selection.switches, accepted_at=self._loop.time())
         self.opened_at: float | None = None
         self.said_ready_at: float | None = None
@@ -88,8 +88,7 @@ class Opening:
         self._lifecycle.move(State.HANDSHAKE_VALIDATING, now, "accepted")
         if not self._settings.requirements.authenticates or self.progress.authenticated:
             self._walk_to(State.SERVICE_DEPENDENCY_CHECK, "no authentication to wait for")
-        if self._settings.checks and self._selection.switches.dependency_validation:
-            self._checking = self._loop.create_task(run_checks(self._settings.checks, self._checked))
+        self._join_checks()
         verdict = self._selection.strategy.decide(self.progress, now)
         if verdict.action in (Action.OPEN, Action.DEGRADE):
             await self._open(verdict)  # here, so that connection_ready is the first frame after the accept
@@ -145,11 +144,22 @@ class Opening:
                 self._settings.timing.set_up(self.said_ready_at - self.progress.accepted_at)
         self.reconsider()
 
+    def _join_checks(self) -> None:
+        wanted = self._selection.strategy.asks_checks and self._selection.switches.dependency_validation
+        if wanted and self._settings.board.checks:
+            self._board = self._settings.board.here()
+            for result in self._board.join(self._checked):
+                self._note(result)
+
     def _checked(self, result: CheckResult) -> None:
+        """An answer that was waited for, or one that changed since."""
+        self._note(result)
+        self.reconsider()
+
+    def _note(self, result: CheckResult) -> None:
         self.progress.checks[result.name] = result.ok
         if not result.ok:
             self.failures[f"check {result.name}"] = result.error
-        self.reconsider()
 
     # --- what is done about it ------------------------------------------------------------------------------------
 
@@ -215,9 +225,9 @@ class Opening:
         self.reconsider()  # what was said during the announcement
 
     def end(self) -> None:
-        """The connection is over: stop checking."""
-        if self._checking is not None:
-            self._checking.cancel()
+        """The connection is over: hear no more of the checks."""
+        if self._board is not None:
+            self._board.leave(self._checked)
 
     def _apply(self, verdict: Verdict) -> None:
         if verdict.action is Action.HOLD:

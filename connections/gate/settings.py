@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from connections.gate.dependencies import Check
+from connections.gate.dependencies import Board
 from connections.gate.inbound import PriorityOf, never_drop
 from connections.gate.lifecycle import DEADLINES, Deadline, State
 from connections.gate.strategies import Requirements, Strategy
@@ -17,7 +17,7 @@ class Settings:
     """See `ReadinessGate` for what each means."""
 
     requirements: Requirements = field(default_factory=Requirements)
-    checks: tuple[Check, ...] = ()
+    board: Board = field(default_factory=Board)
     deadlines: Mapping[State, Deadline] = field(default_factory=lambda: DEADLINES)
     grace_s: float = 5.0
     max_held: int = 1000

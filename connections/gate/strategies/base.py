@@ -25,6 +25,8 @@ class Strategy:
     false_not_ready: ClassVar[str] = ""
     learns: ClassVar[bool] = False
     """Whether it wants `Progress.learned`."""
+    asks_checks: ClassVar[bool] = False
+    """Whether the checks of services matter to it; where not, none runs for it."""
     defers_accept: ClassVar[bool] = False
     """Whether the accept stays off the wire until it opens."""
 

@@ -31,6 +31,7 @@ class DependencyGate(Strategy):
     opens_when: ClassVar[str] = "the application has marked its required services, and the required checks have passed"
     false_ready: ClassVar[str] = "hardly: only while a check's cached answer is stale"
     false_not_ready: ClassVar[str] = "while more is required than an answer needs"
+    asks_checks: ClassVar[bool] = True
 
     @property
     def limits_s(self) -> Mapping[State, float]:
