@@ -7,21 +7,27 @@ from connections.gate.buffer import Priority
 from connections.gate.dependencies import Check
 from connections.gate.errors import EndedBeforeReady, GateError
 from connections.gate.flag_source import FlagSource
-from connections.gate.lifecycle import Cause, State
+from connections.gate.lifecycle import Cause, State, Step
 from connections.gate.middleware import ReadinessGate
 from connections.gate.readiness import Readiness, readiness
+from connections.gate.registry import Explanation, Registry
 from connections.gate.selection import StaticFlags
+from connections.gate.telemetry import ConnectionRecord
 
 __all__ = [
     "Cause",
     "Check",
+    "ConnectionRecord",
     "EndedBeforeReady",
+    "Explanation",
     "FlagSource",
     "GateError",
     "Priority",
     "Readiness",
     "ReadinessGate",
+    "Registry",
     "State",
     "StaticFlags",
+    "Step",
     "readiness",
 ]
