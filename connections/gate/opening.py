@@ -96,6 +96,10 @@ class Opening:
         """The client answered connection_ready."""
         self.confirmed = self.confirmed or nonce == self._nonce
 
+    def spoke(self) -> None:
+        """The client's first message was read."""
+        self.reconsider()
+
     def mark_authenticated(self) -> None:
         self.progress.reported = self.progress.authenticated = True
         if self._lifecycle.state is State.HANDSHAKE_VALIDATING:
