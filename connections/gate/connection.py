@@ -58,8 +58,7 @@ class Connection:
         self.selection = selection
         self.lifecycle = life = Lifecycle(
             self._loop.time(),
-            deadlines=settings.deadlines,
-            hold_limit_s=selection.strategy.hold_limit_s,
+            deadlines=settings.deadlines_for(selection.strategy),
             name=connection_id,
             observer=observer,
         )
@@ -205,9 +204,9 @@ class Connection:
         """The server says that the connection is over."""
         self.ending.disconnected(message, in_setup=self.opening.opened_at is None)
 
-    def reject(self, why: str) -> None:
-        """Close 1013, "try again later"."""
-        self._spawn(self.ending.close(1013, Cause.NOT_READY, why))
+    def reject(self, why: str, code: int) -> None:
+        """Close for the strategy: 1013, "try again later", or 4408 where the client did not do its part."""
+        self._spawn(self.ending.close(code, Cause.NOT_READY, why))
 
     def begin_drain(self) -> None:
         """Take no new work: an open connection may finish what it has, one in setup is closed."""
@@ -314,7 +313,7 @@ class Connection:
             case Consequence.DECIDE:
                 self.opening.decide_now()
             case Consequence.OPEN_UNCONFIRMED:
-                self.opening.enable("connection_ready could not be confirmed in time")
+                self.opening.unconfirmed()
             case Consequence.CLOSE_1012:
                 self.finish_drain()
             case Consequence.ABORT:

@@ -5,12 +5,15 @@ from dataclasses import dataclass, field
 from typing import Any, TypedDict, Unpack, cast
 
 from connections.gate.buffer import Priority
-from connections.gate.dependencies import Check
+from connections.gate.dependencies import Board, Check
 from connections.gate.errors import InvalidSetting
 from connections.gate.inbound import PriorityOf, never_drop
 from connections.gate.lifecycle import DEADLINES, Deadline, State
 from connections.gate.outbound import Outgoing, droppable
-from connections.gate.strategies import Requirements
+from connections.gate.strategies import Requirements, Strategy
+from connections.gate.timing import Timing
+
+_MOST_KEPT = 64
 
 
 class Options(TypedDict, total=False):
@@ -21,7 +24,7 @@ class Options(TypedDict, total=False):
     optional: Iterable[str]
     """Services whose absence degrades the answer."""
     checks: Iterable[Check]
-    """Dependency checks, run at each accept."""
+    """Of the services that a connection needs (docs/dependencies.md); their answers are shared by all connections."""
     authenticates: bool
     """The application promises to call `authenticated()`, and is held to 3 s. Default: no."""
     subject: Callable[[Mapping[str, Any]], str] | None
@@ -55,7 +58,7 @@ class Settings:
     """The options of one gate, complete and checked."""
 
     requirements: Requirements = field(default_factory=Requirements)
-    checks: tuple[Check, ...] = ()
+    board: Board = field(default_factory=Board)
     subject: Callable[[Mapping[str, Any]], str] | None = None
     deadlines: Mapping[State, Deadline] = field(default_factory=lambda: DEADLINES)
     grace_s: float = 5.0
@@ -66,6 +69,8 @@ class Settings:
     announce: bool = True
     outgoing: Outgoing = field(default_factory=Outgoing)
     keep_ended: int = 200
+    timing: Timing = field(default_factory=Timing)
+    merged: dict[Strategy, Mapping[State, Deadline]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         least = {"max_held": 1, "max_held_bytes": 1, "max_held_s": 0, "keep_ended": 0, "grace_s": 0, "send_stall_s": 0}
@@ -94,7 +99,19 @@ class Settings:
             optional_checks=frozenset(check.name for check in checks if not check.required),
             authenticates=authenticates,
         )
-        return cls(requirements=requirements, checks=checks, deadlines=deadlines, outgoing=outgoing, **told)
+        board = Board(checks)
+        return cls(requirements=requirements, board=board, deadlines=deadlines, outgoing=outgoing, **told)
+
+    def deadlines_for(self, strategy: Strategy) -> Mapping[State, Deadline]:
+        """The deadlines of a connection that got `strategy`: its own limits over the gate's. Made once per strategy, so
+        that all its connections share one mapping."""
+        found = self.merged.get(strategy)
+        if found is None:
+            if len(self.merged) >= _MOST_KEPT:
+                self.merged.clear()
+            own = {state: Deadline(limit, DEADLINES[state].consequence) for state, limit in strategy.limits_s.items()}
+            found = self.merged[strategy] = {**self.deadlines, **own}
+        return found
 
 
 def _names(told: dict[str, Any], option: str) -> Iterable[str]:
