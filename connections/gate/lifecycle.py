@@ -74,6 +74,7 @@ class Consequence(StrEnum):
     CLOSE_1011 = "close 1011: internal error"
     DECIDE = "open, degrade, or close 1013, as the strategy decides"
     OPEN_UNCONFIRMED = "open without the client's acknowledgement"
+    CLOSE_STALLED = "close 1013: the client stopped reading"
     CLOSE_1012 = "close 1012: service restart"
     ABORT = "stop waiting for the close and cancel the application"
 
@@ -98,7 +99,11 @@ DEADLINES: Mapping[State, Deadline] = MappingProxyType(
         State.FAILED: Deadline(2.0, Consequence.ABORT),
     }
 )
-"""The open states have none: they end when a peer leaves, the application closes, or the server drains."""
+"""The open states may last: they end when a peer leaves, the application closes, or the server drains."""
+
+SEND_STALL = Deadline(10.0, Consequence.CLOSE_STALLED)
+"""What bounds the open states, too: it counts from the last instant at which the client took anything of what is being
+sent to it, and is watched by `outbound`."""
 
 
 class Cause(StrEnum):

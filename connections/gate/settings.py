@@ -8,12 +8,16 @@ from connections.gate.buffer import Priority
 from connections.gate.dependencies import Board, Check
 from connections.gate.errors import InvalidSetting
 from connections.gate.inbound import PriorityOf, never_drop
-from connections.gate.lifecycle import DEADLINES, Deadline, State
+from connections.gate.lifecycle import DEADLINES, SEND_STALL, Deadline, State
 from connections.gate.outbound import Outgoing, droppable
 from connections.gate.strategies import Requirements, Strategy
 from connections.gate.timing import Timing
 
 _MOST_KEPT = 64
+
+MAX_HELD = 1000
+MAX_HELD_BYTES = 1_048_576
+MAX_HELD_S = 300.0
 
 
 class Options(TypedDict, total=False):
@@ -36,7 +40,7 @@ class Options(TypedDict, total=False):
     number_events: bool
     """Number the application's events `(epoch, seq)`. Default: yes."""
     max_held: int
-    """Messages of one client that are held. Default: 1000."""
+    """Messages of one connection that are held, in each direction. Default: 1000."""
     max_held_bytes: int
     """Bytes of them. Default: 1 MiB."""
     max_held_s: float
@@ -62,9 +66,9 @@ class Settings:
     subject: Callable[[Mapping[str, Any]], str] | None = None
     deadlines: Mapping[State, Deadline] = field(default_factory=lambda: DEADLINES)
     grace_s: float = 5.0
-    max_held: int = 1000
-    max_held_bytes: int = 1_048_576
-    max_held_s: float = 300.0
+    max_held: int = MAX_HELD
+    max_held_bytes: int = MAX_HELD_BYTES
+    max_held_s: float = MAX_HELD_S
     priority_of: PriorityOf = never_drop
     announce: bool = True
     outgoing: Outgoing = field(default_factory=Outgoing)
@@ -73,11 +77,8 @@ class Settings:
     merged: dict[Strategy, Mapping[State, Deadline]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        least = {"max_held": 1, "max_held_bytes": 1, "max_held_s": 0, "keep_ended": 0, "grace_s": 0, "send_stall_s": 0}
-        for name, bound in least.items():
-            value = self.outgoing.stall_s if name == "send_stall_s" else getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value >= bound:
-                raise InvalidSetting(name, value, f"give a number of at least {bound:g}")
+        for name, bound in {"max_held": 1, "max_held_bytes": 1, "max_held_s": 0, "keep_ended": 0, "grace_s": 0}.items():
+            _at_least(name, getattr(self, name), bound)
 
     @classmethod
     def of(cls, **options: Unpack[Options]) -> "Settings":
@@ -114,17 +115,27 @@ class Settings:
         return found
 
 
+def _outgoing(told: dict[str, Any]) -> Outgoing:
+    stall_s = told.pop("send_stall_s", SEND_STALL.seconds)
+    _at_least("send_stall_s", stall_s, 0)
+    return Outgoing(
+        number=told.pop("number_events", True),
+        announce=told.get("announce", True),
+        priorities=droppable(told.pop("event_priorities", None) or {}),
+        max_count=told.get("max_held", MAX_HELD),
+        max_bytes=told.get("max_held_bytes", MAX_HELD_BYTES),
+        max_age_s=told.get("max_held_s", MAX_HELD_S),
+        stall_s=stall_s,
+    )
+
+
+def _at_least(name: str, value: object, bound: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= bound:
+        raise InvalidSetting(name, value, f"give a number of at least {bound:g}")
+
+
 def _names(told: dict[str, Any], option: str) -> Iterable[str]:
     names = told.pop(option, ())
     if isinstance(names, str):
         raise InvalidSetting(option, names, f'give a list of names, such as ["{names}"]')
     return cast("Iterable[str]", names)
-
-
-def _outgoing(told: dict[str, Any]) -> Outgoing:
-    held = {"max_held": "max_count", "max_held_bytes": "max_bytes", "max_held_s": "max_age_s"}
-    own = {"number_events": "number", "send_stall_s": "stall_s"}
-    values = {name: told[option] for option, name in held.items() if option in told}
-    values |= {name: told.pop(option) for option, name in own.items() if option in told}
-    announce = told.get("announce", True)
-    return Outgoing(announce=announce, priorities=droppable(told.pop("event_priorities", None) or {}), **values)
