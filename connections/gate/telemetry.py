@@ -108,11 +108,11 @@ class Counters:
             for flag, variant in evaluations:
                 _count(self._evaluations, flag, variant)
 
-    def ended(self, strategy: str, cause: Cause) -> None:
+    def ended(self, record: ConnectionRecord) -> None:
         """Count one connection's end."""
         with self._lock:
             self._changes += 1
-            _count(self._connections, strategy, cause.value)
+            _count(self._connections, record.strategy, record.cause.value)
 
     def totals(self) -> Totals:
         """The counts so far."""
