@@ -62,9 +62,11 @@ class Connection:
             name=connection_id,
             observer=observer,
         )
-        buffer: Buffer[Message] = Buffer(max_count=settings.max_held, max_bytes=settings.max_held_bytes)
+        buffer: Buffer[Message] = Buffer(
+            max_count=settings.max_held, max_bytes=settings.max_held_bytes, max_age_s=settings.max_held_s
+        )
         self.inbound = Inbound(receive, buffer, self, settings.priority_of)
-        self.outbound = Outbound(send, connection_id[:8], number=settings.number_events)
+        self.outbound = Outbound(send, connection_id[:8], self, settings.outgoing)
         self.opening = Opening(
             self, life, self.inbound, self.outbound, selection=selection, settings=settings, spawn=spawn
         )
@@ -166,6 +168,7 @@ class Connection:
         self._application = None
         self.ending.torn_down()
         self.opening.end()
+        self.outbound.end()
         if self._pump is not None:
             self._pump.cancel()
         self.changed()
@@ -184,6 +187,10 @@ class Connection:
     def spoke(self) -> None:
         """The client's first message was read."""
         self.opening.spoke()
+
+    def stalled(self) -> None:
+        """The client reads nothing of what is sent to it."""
+        self._spawn(self.ending.close(1013, Cause.SEND_STALLED, "the client stopped reading"))
 
     def overflowed(self) -> None:
         """More came in during setup than may be held."""

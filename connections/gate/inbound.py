@@ -98,7 +98,7 @@ class Inbound:
             if not spoke:
                 spoke = True
                 self._owner.spoke()
-            size = _size(message)
+            size = frames.size_of(message)
             while self._buffer.is_open and not self._buffer.fits(size) and self._disconnect is None:
                 await self._wait_room()
             admission = self._buffer.offer(message, size=size, priority=self._priority_of(message), now=clock())
@@ -122,10 +122,3 @@ class Inbound:
 def _resolve(future: "asyncio.Future[None] | None") -> None:
     if future is not None and not future.done():
         future.set_result(None)
-
-
-def _size(message: Message) -> int:
-    text = message.get("text")
-    if text is not None:
-        return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
-    return len(message.get("bytes") or b"")

@@ -116,6 +116,8 @@ class Cause(StrEnum):
     """A deadline passed or a required dependency failed: closed 1013, 4408 or 1011."""
     OVERFLOW = "overflow"
     """More came in during setup than may be held, and nothing less important could make room: closed 1013."""
+    SEND_STALLED = "send_stalled"
+    """The client read nothing of what was sent to it until the stall deadline: closed 1013."""
     DRAINED = "drained"
     """The server is going away: closed 1012, or refused with HTTP 503 before accept."""
     APPLICATION_ERROR = "application_error"

@@ -35,6 +35,8 @@ def record_of(connection: "Connection", now: float) -> ConnectionRecord:
         sent=connection.outbound.sent,
         undelivered=connection.outbound.undelivered,
         backpressure=connection.inbound.backpressure,
+        queued=connection.outbound.counts,
+        gaps=connection.outbound.gaps,
         failures=opening.failures,
         problems=connection.selection.problems,
         error=ending.error,

@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypedDict, Unpack, cast
 
+from connections.gate.buffer import Priority
 from connections.gate.dependencies import Board, Check
 from connections.gate.errors import InvalidSetting
 from connections.gate.inbound import PriorityOf, never_drop
 from connections.gate.lifecycle import DEADLINES, Deadline, State
+from connections.gate.outbound import Outgoing, droppable
 from connections.gate.strategies import Requirements, Strategy
 from connections.gate.timing import Timing
 
@@ -37,6 +39,12 @@ class Options(TypedDict, total=False):
     """Messages of one client that are held. Default: 1000."""
     max_held_bytes: int
     """Bytes of them. Default: 1 MiB."""
+    max_held_s: float
+    """How long a message below CRITICAL may be held, in either direction. Default: 300."""
+    event_priorities: Mapping[str, Priority] | None
+    """Types of the application's events that may be dropped where a client reads too slowly. Default: none."""
+    send_stall_s: float
+    """How long a client may read nothing before its connection is closed; 0: forever. Default: 10."""
     grace_s: float
     """How long an application may go on after a connection is over, before it is cancelled. Default: 5."""
     deadlines: Mapping[State, Deadline] | None
@@ -56,17 +64,18 @@ class Settings:
     grace_s: float = 5.0
     max_held: int = 1000
     max_held_bytes: int = 1_048_576
+    max_held_s: float = 300.0
     priority_of: PriorityOf = never_drop
     announce: bool = True
-    number_events: bool = True
+    outgoing: Outgoing = field(default_factory=Outgoing)
     keep_ended: int = 200
     timing: Timing = field(default_factory=Timing)
     merged: dict[Strategy, Mapping[State, Deadline]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        least = {"max_held": 1, "max_held_bytes": 1, "keep_ended": 0, "grace_s": 0.0}
+        least = {"max_held": 1, "max_held_bytes": 1, "max_held_s": 0, "keep_ended": 0, "grace_s": 0, "send_stall_s": 0}
         for name, bound in least.items():
-            value = getattr(self, name)
+            value = self.outgoing.stall_s if name == "send_stall_s" else getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not value >= bound:
                 raise InvalidSetting(name, value, f"give a number of at least {bound:g}")
 
@@ -79,6 +88,7 @@ class Settings:
         checks = tuple(told.pop("checks", ()))
         authenticates = told.pop("authenticates", False)
         deadlines = {**DEADLINES, **(told.pop("deadlines", None) or {})}
+        outgoing = _outgoing(told)
         if unknown := sorted(told.keys() - Options.__annotations__.keys()):
             known = ", ".join(sorted(Options.__annotations__))
             raise TypeError(f"ReadinessGate has no option {', '.join(unknown)}; it has flags, {known}")
@@ -89,7 +99,7 @@ class Settings:
             optional_checks=frozenset(check.name for check in checks if not check.required),
             authenticates=authenticates,
         )
-        return cls(requirements=requirements, board=Board(checks), deadlines=deadlines, **told)
+        return cls(requirements=requirements, board=Board(checks), deadlines=deadlines, outgoing=outgoing, **told)
 
     def deadlines_for(self, strategy: Strategy) -> Mapping[State, Deadline]:
         """The deadlines of a connection that got `strategy`: its own limits over the gate's. Made once per strategy, so
@@ -108,3 +118,12 @@ def _names(told: dict[str, Any], option: str) -> Iterable[str]:
     if isinstance(names, str):
         raise InvalidSetting(option, names, f'give a list of names, such as ["{names}"]')
     return cast("Iterable[str]", names)
+
+
+def _outgoing(told: dict[str, Any]) -> Outgoing:
+    held = {"max_held": "max_count", "max_held_bytes": "max_bytes", "max_held_s": "max_age_s"}
+    own = {"number_events": "number", "send_stall_s": "stall_s"}
+    values = {name: told[option] for option, name in held.items() if option in told}
+    values |= {name: told.pop(option) for option, name in own.items() if option in told}
+    announce = told.get("announce", True)
+    return Outgoing(announce=announce, priorities=droppable(told.pop("event_priorities", None) or {}), **values)

@@ -16,7 +16,15 @@ from connections.gate.lifecycle import Cause
 
 logger = logging.getLogger("readywire.gate")
 
-_LOUD = frozenset({Cause.NOT_READY, Cause.OVERFLOW, Cause.APPLICATION_ERROR, Cause.APPLICATION_RETURNED})
+_LOUD = frozenset(
+    {
+        Cause.NOT_READY,
+        Cause.OVERFLOW,
+        Cause.SEND_STALLED,
+        Cause.APPLICATION_ERROR,
+        Cause.APPLICATION_RETURNED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,10 @@ class ConnectionRecord:
     """What was wrong with the flags, and what was used instead."""
     error: str = ""
     """Type of the application's exception, if it raised one."""
+    queued: Counts = field(default_factory=Counts)
+    """The application's messages that had to wait in line: accepted = delivered + evicted + expired + held."""
+    gaps: int = 0
+    """How often the client was told that events were dropped."""
     false_not_ready: bool = False
     """The application had said that everything required is ready, and the gate went on holding, or closed."""
     added_ms: float | None = None

@@ -28,6 +28,7 @@ async def test_a_connection_in_setup_says_what_it_waits_for_while_its_transport_
             assert "is not ready: waiting for database, llm (transport open, application waiting" in str(answer)
             chat.set_up()
             await next_json(client)
+            await await_until(lambda: gate.registry.explain(name).ready)
             answer = gate.registry.explain(name)
             assert (answer.ready, answer.application, answer.waiting_for) == (True, "ready", ())
             assert [step.state for step in answer.trail][-1] is State.PROCESSING_READY
@@ -39,7 +40,9 @@ async def test_a_degraded_connection_names_what_is_missing() -> None:
     with serving(gate) as server:
         async with connect(server.ws) as client:
             await next_json(client)
-            answer = gate.registry.explain(gate.registry.connections()[0])
+            (name,) = gate.registry.connections()
+            await await_until(lambda: gate.registry.explain(name).ready)
+            answer = gate.registry.explain(name)
     assert (answer.ready, answer.application, answer.waiting_for) == (True, "degraded", ("search",))
 
 
