@@ -18,7 +18,7 @@ async def test_a_connection_in_setup_says_what_it_waits_for_while_its_transport_
     chat = Chat("llm", "database")
     gate = ReadinessGate(chat, required=["llm", "database"])
     with serving(gate) as server:
-        async with connect(server.ws) as client:
+        async with connect(server.ws):
             await await_until(lambda: chat.running == 1)
             (name,) = gate.registry.connections()
             answer = gate.registry.explain(name)
