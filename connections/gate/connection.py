@@ -22,7 +22,8 @@ from connections.gate.settings import Settings
 from connections.gate.strategies import Verdict
 
 Scope = MutableMapping[str, Any]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+Application = Callable[[Any, Any, Any], Awaitable[Any]]
+"""`Any`: frameworks type the three arguments of ASGI differently, and none of them is wrong."""
 
 
 class Connection:
@@ -86,6 +87,7 @@ class Connection:
                     raise
             else:
                 await self._application_returned()
+            await self.ending.settled()
         except asyncio.CancelledError:
             if not self._cancelled_by_us():
                 self.ending.end(Cause.CANCELLED, "the server cancelled the application", through=State.FAILED)
@@ -169,11 +171,15 @@ class Connection:
         self.ending.torn_down()
         self.opening.end()
         self.outbound.end()
-        if self._pump is not None:
-            self._pump.cancel()
+        self.stop_reading()
         self.changed()
 
     # --- the server's side ----------------------------------------------------------------------------------------
+
+    def stop_reading(self) -> None:
+        """Ask the server for nothing more."""
+        if self._pump is not None:
+            self._pump.cancel()
 
     async def _read(self) -> None:
         try:
@@ -248,8 +254,6 @@ class Connection:
 
     def verdict(self, now: float) -> Verdict:
         """What its strategy says at `now`; asking changes nothing."""
-        if self.lifecycle.state is State.SERVICES_READY:
-            return self.selection.strategy.confirm(self.opening.progress)
         return self.selection.strategy.decide(self.opening.progress, now)
 
     def on_loop(self, mark: Callable[..., None], *arguments: Any) -> None:

@@ -74,6 +74,7 @@ class Consequence(StrEnum):
     CLOSE_1011 = "close 1011: internal error"
     DECIDE = "open, degrade, or close 1013, as the strategy decides"
     OPEN_UNCONFIRMED = "open without the client's acknowledgement"
+    CLOSE_STALLED = "close 1013: the client stopped reading"
     CLOSE_1012 = "close 1012: service restart"
     ABORT = "stop waiting for the close and cancel the application"
 
@@ -98,7 +99,11 @@ DEADLINES: Mapping[State, Deadline] = MappingProxyType(
         State.FAILED: Deadline(2.0, Consequence.ABORT),
     }
 )
-"""The open states have none: they end when a peer leaves, the application closes, or the server drains."""
+"""The open states may last: they end when a peer leaves, the application closes, or the server drains."""
+
+SEND_STALL = Deadline(10.0, Consequence.CLOSE_STALLED)
+"""What bounds the open states, too: it counts from the last instant at which the client took anything of what is being
+sent to it, and is watched by `outbound`."""
 
 
 class Cause(StrEnum):
@@ -172,7 +177,7 @@ class Observer(Protocol):
 class Lifecycle:
     """One connection's state. `move` and `end` are the only ways to change it."""
 
-    __slots__ = ("_deadlines", "_entered", "_hold_limit", "_name", "_observer", "_spent", "_trail", "cause",
+    __slots__ = ("_deadlines", "_entered", "_name", "_observer", "_spent", "_trail", "cause",
                  "forgotten", "refusals", "state")  # fmt: skip
 
     def __init__(
@@ -180,12 +185,11 @@ class Lifecycle:
         now: float,
         *,
         deadlines: Mapping[State, Deadline] = DEADLINES,
-        hold_limit_s: float | None = None,
         name: str = "",
         observer: Observer | None = None,
     ) -> None:
-        """`hold_limit_s`: this connection's own deadline for the service dependency check; its strategy names it.
-        `observer` hears each step of `name`, the first one included."""
+        """`deadlines`: those of its strategy over those of its gate. `observer` hears each step of `name`, the first
+        one included."""
         self.state = State.CONNECTING
         self._name = name
         self._observer = observer
@@ -193,7 +197,6 @@ class Lifecycle:
         self.forgotten = 0
         self.refusals: tuple[Refusal, ...] = ()
         self._deadlines = deadlines
-        self._hold_limit = hold_limit_s
         self._entered = now
         self._spent: dict[State, float] = {}
         self._trail: list[Step] = []
@@ -248,8 +251,6 @@ class Lifecycle:
     @property
     def due_at(self) -> float | None:
         """When the current state's deadline passes, or None where it has none."""
-        if self.state is State.SERVICE_DEPENDENCY_CHECK and self._hold_limit is not None:
-            return self._entered + self._hold_limit
         deadline = self._deadlines.get(self.state)
         return None if deadline is None else self._entered + deadline.seconds
 

@@ -16,6 +16,8 @@ from connections.gate.lifecycle import (
     Lifecycle,
     State,
 )
+from connections.gate.settings import Settings
+from connections.gate.strategies import DependencyGate
 
 
 def test_there_are_twelve_states_and_forty_edges() -> None:
@@ -77,7 +79,8 @@ def test_a_deadline_passes_exactly_then() -> None:
 
 
 def test_a_strategy_may_give_the_dependency_check_its_own_deadline() -> None:
-    life = Lifecycle(0.0, hold_limit_s=0.5)
+    strategy = DependencyGate(timeout_seconds=0.5)
+    life = Lifecycle(0.0, deadlines=Settings().deadlines_for(strategy))
     for state in SETUP_PATH[:4]:
         life.move(state, 1.0, "setup")
     assert life.due_at == 1.5
