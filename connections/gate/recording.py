@@ -42,6 +42,4 @@ def record_of(connection: "Connection", now: float) -> ConnectionRecord:
         failures=opening.failures,
         problems=connection.selection.problems,
         error=ending.error,
-        false_not_ready=opening.held_too_long(ended_at=ending.left_at),
-        added_ms=opening.added_ms(),
     )
