@@ -5,6 +5,8 @@ GateError
 ├── StillHeld              the buffer was asked to deliver before it was opened
 ├── NothingHeld            the buffer was asked to deliver and holds nothing
 ├── InvalidParameters      a strategy's parameters are not what its schema says; names the field and the cure
+├── InvalidSetting         an argument of ReadinessGate; names it and the cure; also a ValueError
+├── UnknownConnection      the registry was asked for a connection that it does not know; also a LookupError
 ├── EndedBeforeReady       `wait_ready()` on a connection that ended first
 ├── ClientGone             a send long after the client left; also a ConnectionError, as the ASGI specification asks
 └── FlagSourceError        the flag server's answer cannot be used; the last known good stays
@@ -47,6 +49,26 @@ class InvalidParameters(GateError):
         self.cure = cure
 
 
+class InvalidSetting(GateError, ValueError):
+    """The argument `field` of ReadinessGate is wrong; `cure` says what would be right."""
+
+    def __init__(self, field: str, value: object, cure: str) -> None:
+        super().__init__(f"ReadinessGate({field}={value!r}): {cure}")
+        self.field = field
+        self.cure = cure
+
+
+class UnknownConnection(GateError, LookupError):
+    """No such connection is open, nor among the last ones that ended."""
+
+    def __init__(self, connection_id: str, keep_ended: int) -> None:
+        super().__init__(
+            f"no connection {connection_id!r} is open or among the last {keep_ended} that ended; "
+            "ReadinessGate(keep_ended=...) says how many are remembered"
+        )
+        self.connection_id = connection_id
+
+
 class EndedBeforeReady(GateError):
     """The connection ended before it was ready; `cause` is the terminal reason."""
 
@@ -68,12 +90,13 @@ class FlagSourceError(GateError):
 
 
 class FlagServerRefused(FlagSourceError):
-    """The flag server answered with `status`."""
+    """The flag server answered with `status`; it asked to be left alone for `retry_after_s` seconds, if at all."""
 
-    def __init__(self, status: int, what: str) -> None:
+    def __init__(self, status: int, what: str, *, retry_after_s: float = 0.0) -> None:
         cure = "check READYWIRE_KEY (manage.py server_key create prints a key)" if status in (401, 403) else "retrying"
         super().__init__(f"the flag server answered {status} to {what}; {cure}")
         self.status = status
+        self.retry_after_s = retry_after_s
 
 
 class DefinitionsInvalid(FlagSourceError):

@@ -82,17 +82,38 @@ class Numbering:
     def next_seq(self) -> int:
         return self.last + 1
 
+    def event_type(self, text: str) -> str | None:
+        """The type of the event that `number` would number, or None where it would number nothing."""
+        event = _event(text)
+        return None if event is None else str(event["type"])
+
     def number(self, text: str) -> str:
         """`text` with its numbers, or `text` itself where it is no event."""
-        start = len(text) - len(text.lstrip(" \t\r\n"))
-        if not text.startswith("{", start) or '"type"' not in text:
-            return text
-        event = _object(text)
-        if event is None or not isinstance(event.get("type"), str) or "seq" in event or "epoch" in event:
+        event = _event(text)
+        if event is None:
             return text
         self.last += 1
         tail = f'"last_seq": {self.last}, ' if event["type"] == TERMINAL_EVENT and "last_seq" not in event else ""
-        return f'{text[: start + 1]}"epoch": "{self.epoch}", "seq": {self.last}, {tail}{text[start + 1 :]}'
+        at = text.index("{") + 1
+        return f'{text[:at]}"epoch": "{self.epoch}", "seq": {self.last}, {tail}{text[at:]}'
+
+
+def size_of(message: Mapping[str, Any]) -> int:
+    """Bytes of payload in an ASGI message."""
+    text = message.get("text")
+    if text is not None:
+        return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+    return len(message.get("bytes") or b"")
+
+
+def _event(text: str) -> dict[str, Any] | None:
+    """The members of an event that carries no numbers yet."""
+    if '"type"' not in text:
+        return None
+    event = _object(text)
+    if event is None or not isinstance(event.get("type"), str) or "seq" in event or "epoch" in event:
+        return None
+    return event
 
 
 def _text(**members: Any) -> str:

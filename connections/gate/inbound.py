@@ -21,6 +21,7 @@ class Owner(Protocol):
     """Whom the pump tells what it saw."""
 
     def acknowledged(self, nonce: str) -> None: ...
+    def spoke(self) -> None: ...
     def disconnected(self, message: Message) -> None: ...
     def overflowed(self) -> None: ...
 
@@ -84,6 +85,7 @@ class Inbound:
     async def pump(self) -> None:
         """Read from the server until it says that the connection is over."""
         clock = asyncio.get_running_loop().time
+        spoke = False
         while True:
             message = await self._receive()
             if message["type"] != "websocket.receive":
@@ -93,7 +95,10 @@ class Inbound:
             if text is not None and (nonce := frames.ready_ack(text)) is not None:
                 self._owner.acknowledged(nonce)
                 continue
-            size = _size(message)
+            if not spoke:
+                spoke = True
+                self._owner.spoke()
+            size = frames.size_of(message)
             while self._buffer.is_open and not self._buffer.fits(size) and self._disconnect is None:
                 await self._wait_room()
             admission = self._buffer.offer(message, size=size, priority=self._priority_of(message), now=clock())
@@ -117,10 +122,3 @@ class Inbound:
 def _resolve(future: "asyncio.Future[None] | None") -> None:
     if future is not None and not future.done():
         future.set_result(None)
-
-
-def _size(message: Message) -> int:
-    text = message.get("text")
-    if text is not None:
-        return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
-    return len(message.get("bytes") or b"")

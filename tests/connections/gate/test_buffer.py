@@ -112,6 +112,31 @@ def test_a_consumers_exception_keeps_the_head() -> None:
     assert buffer.counts.delivered == 1
 
 
+def test_critical_does_not_age() -> None:
+    """What holds it back has a deadline of its own; dropping it silently at 300 s would lose a person's words."""
+    buffer: Buffer[str] = Buffer(max_age_s=10)
+    buffer.offer("words", size=1, priority=Priority.CRITICAL, now=0.0)
+    assert buffer.expire(1000.0) == []
+    assert drained(buffer) == ["words"]
+
+
+def test_what_is_on_its_way_cannot_be_evicted() -> None:
+    buffer = full(Priority.LOW)
+    buffer.open()
+    assert buffer.begin() == "a"
+    for _ in range(2):
+        assert buffer.offer("new", size=1, priority=Priority.CRITICAL).accepted
+    assert buffer.offer("new", size=1, priority=Priority.CRITICAL).overflow
+    buffer.restore()
+    assert drained(buffer) == ["a", "new", "new"]
+
+
+def test_senders_that_wait_are_admitted_beyond_the_bounds() -> None:
+    buffer = full(Priority.CRITICAL)
+    buffer.admit("waits", size=1)
+    assert drained(buffer) == ["a", "b", "c", "waits"]
+
+
 def test_what_is_held_too_long_expires_and_is_counted() -> None:
     buffer: Buffer[str] = Buffer(max_age_s=10)
     buffer.offer("old", size=1, now=0.0)
@@ -138,6 +163,7 @@ class BufferMachine(RuleBasedStateMachine):
         self.model: list[Held] = []
         self.offered = self.accepted = self.delivered = self.evicted = self.expired = 0
         self.now = 0.0
+        self.begun = 0
 
     def fits(self, size: int) -> bool:
         held = sum(each.size for each in self.model)
@@ -148,7 +174,8 @@ class BufferMachine(RuleBasedStateMachine):
         self.offered += 1
         newcomer = Held(self.offered, priority, size, self.now)
         before = list(self.model)
-        victims = sorted((h for h in self.model if h.priority < priority), key=lambda h: (h.priority, h.number))
+        below = [h for h in self.model[self.begun :] if h.priority < priority]
+        victims = sorted(below, key=lambda h: (h.priority, h.number))
         gone = 0
         while not self.fits(size) and victims:
             self.model.remove(victims.pop(0))
@@ -170,7 +197,8 @@ class BufferMachine(RuleBasedStateMachine):
 
     @rule()
     def expire(self) -> None:
-        late = {each.number for each in self.model if self.now - each.at > 30}
+        aging = [each for each in self.model[self.begun :] if each.priority < Priority.CRITICAL]
+        late = {each.number for each in aging if self.now - each.at > 30}
         assert set(self.buffer.expire(self.now)) == late
         self.model = [each for each in self.model if each.number not in late]
         self.expired += len(late)
@@ -183,7 +211,23 @@ class BufferMachine(RuleBasedStateMachine):
     def hold(self) -> None:
         self.buffer.hold()
 
-    @precondition(lambda self: self.model)
+    @precondition(lambda self: self.model and self.buffer.is_open and not self.begun)
+    @rule()
+    def begin(self) -> None:
+        assert self.buffer.begin() == self.model[0].number
+        self.begun = 1
+
+    @precondition(lambda self: self.begun)
+    @rule(ends=st.sampled_from(["done", "restore", "withdraw"]))
+    def conclude(self, ends: str) -> None:
+        getattr(self.buffer, ends)()
+        self.begun = 0
+        if ends != "restore":
+            self.model.pop(0)
+            self.delivered += ends == "done"
+            self.evicted += ends == "withdraw"
+
+    @precondition(lambda self: self.model and not self.begun)
     @rule(fails=st.booleans())
     def consume(self, fails: bool) -> None:
         def consumer(item: int) -> int:

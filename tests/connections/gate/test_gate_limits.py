@@ -1,6 +1,10 @@
 """What a gate does when a connection takes too long, sends too much, or must go."""
 
 import asyncio
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -16,6 +20,20 @@ from tests.connections.gate.applications import ACCEPT, Chat, closed, echo, next
 from tests.connections.gate.conftest import Records
 from tests.support.asgi import serving
 from tests.support.waiting import await_until
+
+
+@contextmanager
+def never_reading(port: int) -> Iterator[None]:
+    """A client that upgrades and then reads nothing, with little room on its side."""
+    request = (
+        "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.connect(("127.0.0.1", port))
+        sock.sendall(request.encode())
+        yield
 
 
 async def test_a_setup_that_does_not_finish_closes_1013_and_names_what_is_missing(ended: Records) -> None:
@@ -160,7 +178,7 @@ async def test_draining_closes_1012_and_refuses_newcomers_with_503(ended: Record
         with pytest.raises(InvalidStatus) as refusal:
             await connect(server.ws)
         assert refusal.value.response.status_code == 503
-        assert {record["cause"] for record in ended(2)} == {"drained"}
+        assert {record["cause"] for record in ended(3)} == {"drained"}
 
 
 async def test_a_server_that_stops_without_draining_is_told_apart_from_its_clients(ended: Records) -> None:
@@ -173,3 +191,41 @@ async def test_a_server_that_stops_without_draining_is_told_apart_from_its_clien
             assert await closed(client) == 1012
         (record,) = ended()
     assert (record["cause"], record["closed_by"]) == ("drained", "server")
+
+
+async def test_a_client_that_never_reads_is_given_up_and_named(ended: Records) -> None:
+    """Its application is blocked in a send until then, as without a gate; afterwards it is torn down."""
+    filler = "x" * 100_000
+
+    async def talkative(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(ACCEPT)
+        while True:
+            await send({"type": "websocket.send", "text": filler})
+
+    gate = ReadinessGate(plain(talkative), announce=False, send_stall_s=0.4, deadlines=soon(State.CLOSING))
+    with serving(gate) as server, never_reading(server.port):
+        (record,) = await asyncio.to_thread(ended)
+    assert (record["cause"], record["close_code"], record["closed_by"]) == ("send_stalled", 1013, "gate")
+    assert record["error"] == ""
+
+
+async def test_a_client_that_never_reads_costs_the_droppable_events_alone(ended: Records) -> None:
+    """An application that streams what may be dropped is not slowed by it, and every message is accounted for."""
+    event = json.dumps({"type": "agent_thinking", "text": "x" * 100_000})
+    told: list[int] = []
+
+    async def streams(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(ACCEPT)
+        for number in range(200):
+            await send({"type": "websocket.send", "text": event})
+            told.append(number)
+        await readiness(scope).wait_client_gone()
+
+    priorities = {"agent_thinking": Priority.LOW}
+    with serving(ReadinessGate(plain(streams), event_priorities=priorities, max_held=10)) as server:
+        with never_reading(server.port):
+            await await_until(lambda: len(told) == 200)
+        (record,) = await asyncio.to_thread(ended)
+    queued = record["queued"]
+    assert queued["accepted"] == queued["delivered"] + queued["evicted"] + queued["expired"] + queued["held"]
+    assert queued["refused"] > 100
