@@ -29,9 +29,9 @@ Application = Callable[[Any, Any, Any], Awaitable[Any]]
 class Connection:
     """One connection. Created when the server offers it, run once."""
 
-    __slots__ = ("_application", "_connect_asked", "_evicted", "_loop", "_pump", "_scope", "_server_receive", "_spawn",
-                 "_timer", "_waiters", "connection_id", "ending", "inbound", "lifecycle", "opening", "outbound",
-                 "selection")  # fmt: skip
+    __slots__ = ("_application", "_connect_asked", "_evicted", "_held_accept", "_loop", "_pump", "_scope",
+                 "_server_receive", "_spawn", "_timer", "_waiters", "connection_id", "ending", "inbound", "lifecycle",
+                 "opening", "outbound", "selection")  # fmt: skip
 
     def __init__(
         self,
@@ -55,6 +55,7 @@ class Connection:
         self._waiters: list[asyncio.Future[None]] | None = None
         self._connect_asked = False
         self._evicted = False
+        self._held_accept: Message | None = None
         self.connection_id = connection_id
         self.selection = selection
         self.lifecycle = life = Lifecycle(
@@ -117,6 +118,9 @@ class Connection:
         elif kind == "websocket.accept":
             await self._accept(message)
         elif kind == "websocket.close":
+            if self._held_accept is not None:  # its code and last words reach no client that was never accepted
+                await self.admit()
+                self.outbound.release()
             await self.ending.close_for_application(message)
         else:
             await self.ending.deny_for_application(message)
@@ -132,14 +136,30 @@ class Connection:
             raise ClientGone(f"the connection is over: {self.lifecycle.cause}")
 
     async def _accept(self, message: Message) -> None:
-        self.lifecycle.move(State.ACCEPTED, self._loop.time(), "the application accepted")
+        accept = {**message, "headers": [*message.get("headers", ()), *self._headers()]}
+        if self.selection.strategy.defers_accept:
+            self.lifecycle.move(State.HANDSHAKE_VALIDATING, self._loop.time(), "accepted, deferred")
+            self.outbound.hold()
+            self._held_accept = accept
+        else:
+            self.lifecycle.move(State.ACCEPTED, self._loop.time(), "the application accepted")
+            await self._put_on_wire(accept)
+        if self.ending.left_at is None:
+            await self.opening.accepted()
+
+    async def admit(self) -> None:
+        """Put the accept on the wire, where the strategy deferred it."""
+        if self._held_accept is not None:
+            accept, self._held_accept = self._held_accept, None
+            await self._put_on_wire(accept)
+
+    async def _put_on_wire(self, accept: Message) -> None:
         try:
-            await self.outbound.control({**message, "headers": [*message.get("headers", ()), *self._headers()]})
+            await self.outbound.control(accept)
         except OSError:
             self.lost()
         if self.ending.left_at is None:
             self._pump = self._loop.create_task(self._read())
-            await self.opening.accepted()
 
     def _headers(self) -> list[tuple[bytes, bytes]]:
         headers = [(b"readiness-strategy", self.strategy_name.encode())]
@@ -252,8 +272,15 @@ class Connection:
     def left(self) -> bool:
         return self.ending.left
 
+    @property
+    def accept_pending(self) -> bool:
+        """The application has accepted, and the client does not know it yet."""
+        return self._held_accept is not None
+
     def verdict(self, now: float) -> Verdict:
         """What its strategy says at `now`; asking changes nothing."""
+        if self.lifecycle.state is State.SERVICES_READY:
+            return self.selection.strategy.confirm(self.opening.progress)
         return self.selection.strategy.decide(self.opening.progress, now)
 
     def on_loop(self, mark: Callable[..., None], *arguments: Any) -> None:

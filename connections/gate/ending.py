@@ -2,7 +2,7 @@
 meets its disconnect. Whoever asks first wins; asking again does nothing."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ _REFUSED_SEND = (OSError, RuntimeError)
 """What servers raise for a send after the connection is over: an OSError by the specification, a RuntimeError where
 their own close came first."""
 
+INTERNAL_ERROR = 1011
 SERVICE_RESTART = 1012
 """What servers say for themselves when they stop (IANA WebSocket close code registry)."""
 
@@ -27,6 +28,10 @@ _REASON_BYTES = 120
 
 class Owner(Protocol):
     """The connection that ends."""
+
+    @property
+    def accept_pending(self) -> bool:
+        """The application has accepted, and the client does not know it yet."""
 
     def changed(self, until: float | None = None) -> None:
         """The state, or what is due next, changed."""
@@ -102,21 +107,28 @@ class Ending:
     # --- the gate's side ------------------------------------------------------------------------------------------
 
     async def close(self, code: int, cause: Cause, why: str, *, through: State = State.CLOSING) -> None:
-        """Close with `code`; does nothing where the connection already has a terminal reason."""
+        """Close with `code`, or refuse the upgrade where the accept is not on the wire yet; does nothing where the
+        connection already has a terminal reason."""
         if self._lifecycle.cause is not None:
+            return
+        if self._owner.accept_pending:
+            await self.refuse(500 if code == INTERNAL_ERROR else 503, why, cause)
             return
         self.close_code, self.closed_by = code, "gate"
         self.end(cause, why, through=through)
         reason = why.encode()[:_REASON_BYTES].decode(errors="ignore")
         self._leave({"type": "websocket.disconnect", "code": code, "reason": reason}, hold=True, evict=True)
         self._owner.stop_reading()
+        await self._settle(self._send_close(code, reason))
+        self.end(cause, why)
+
+    async def _settle(self, sending: Coroutine[Any, Any, None]) -> None:
         self._closing = self._loop.create_future()
         try:
             with suppress(*_REFUSED_SEND):
-                await self._send_close(code, reason)
+                await sending
         finally:
             self._closing.set_result(None)
-        self.end(cause, why)
 
     async def _send_close(self, code: int, reason: str) -> None:
         """With `code`, or with its private counterpart where the server refuses to send that one: Daphne's protocol
@@ -144,13 +156,15 @@ class Ending:
         self.closed_by = "gate"
         self.end(cause, why)
         self._leave({"type": "websocket.disconnect", "code": 1006, "reason": why}, hold=True, evict=True)
-        with suppress(*_REFUSED_SEND):
-            if self._can_deny:
-                headers = [(b"content-type", b"text/plain"), (b"retry-after", b"1")]
-                await self._outbound.control({"type": f"{DENIAL}.start", "status": status, "headers": headers})
-                await self._outbound.control({"type": f"{DENIAL}.body", "body": why.encode()})
-            else:
-                await self._outbound.control({"type": "websocket.close", "code": 1013, "reason": why})
+        await self._settle(self._send_refusal(status, why))
+
+    async def _send_refusal(self, status: int, why: str) -> None:
+        if self._can_deny:
+            headers = [(b"content-type", b"text/plain"), (b"retry-after", b"1")]
+            await self._outbound.control({"type": f"{DENIAL}.start", "status": status, "headers": headers})
+            await self._outbound.control({"type": f"{DENIAL}.body", "body": why.encode()})
+        else:
+            await self._outbound.control({"type": "websocket.close", "code": 1013, "reason": why})
 
     # --- the application's side -----------------------------------------------------------------------------------
 

@@ -41,7 +41,7 @@ _ENDS = frozenset({State.FAILED, State.CLOSED})
 
 TRANSITIONS: Mapping[State, frozenset[State]] = MappingProxyType(
     {
-        State.CONNECTING: _ENDS | {State.ACCEPTED},
+        State.CONNECTING: _ENDS | {State.ACCEPTED, State.HANDSHAKE_VALIDATING},
         State.ACCEPTED: _ENDS | {State.HANDSHAKE_VALIDATING, State.CLOSING},
         State.HANDSHAKE_VALIDATING: _ENDS | {State.AUTHENTICATED, State.CLOSING},
         State.AUTHENTICATED: _ENDS | {State.SERVICE_DEPENDENCY_CHECK, State.CLOSING},
@@ -63,7 +63,8 @@ SETUP_PATH = (
     State.SERVICE_DEPENDENCY_CHECK,
     State.SERVICES_READY,
 )
-"""No connection opens without passing these, however fast."""
+"""No connection opens without passing these, however fast; one whose accept is deferred goes from connecting to the
+second, and the accept leaves with the last."""
 
 
 class Consequence(StrEnum):

@@ -162,14 +162,15 @@ def _explain_live(connection: Connection) -> Explanation:
         verdict = connection.verdict(now)
         if verdict.action is Action.HOLD:
             why, waiting_for = verdict.why, verdict.missing
+    transport = Transport.CONNECTING if connection.accept_pending else _TRANSPORT.get(life.state, Transport.OPEN)
     return _explanation(life, connection.connection_id, connection.strategy_name, connection.flags_revision,
-                        why=why, waiting_for=waiting_for, now=now)  # fmt: skip
+                        transport=transport, why=why, waiting_for=waiting_for, now=now)  # fmt: skip
 
 
 def _explain_ended(ended: _Ended) -> Explanation:
     record = ended.record
     return _explanation(ended.lifecycle, record.connection_id, record.strategy, record.flags_revision,
-                        why=record.why, waiting_for=(), now=ended.clock())  # fmt: skip
+                        transport=Transport.CLOSED, why=record.why, waiting_for=(), now=ended.clock())  # fmt: skip
 
 
 def _explanation(
@@ -178,6 +179,7 @@ def _explanation(
     strategy: str,
     flags_revision: int | None,
     *,
+    transport: Transport,
     why: str,
     waiting_for: tuple[str, ...],
     now: float,
@@ -185,7 +187,7 @@ def _explanation(
     return Explanation(
         connection_id=connection_id,
         ready=life.state.open,
-        transport=_TRANSPORT.get(life.state, Transport.OPEN),
+        transport=transport,
         application=_APPLICATION.get(life.state, Application.WAITING),
         why=why,
         state=life.state,
