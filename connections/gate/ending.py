@@ -2,7 +2,7 @@
 meets its disconnect. Whoever asks first wins; asking again does nothing."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -15,12 +15,14 @@ _REFUSED_SEND = (OSError, RuntimeError)
 """What servers raise for a send after the connection is over: an OSError by the specification, a RuntimeError where
 their own close came first."""
 
-INTERNAL_ERROR = 1011
 SERVICE_RESTART = 1012
 """What servers say for themselves when they stop (IANA WebSocket close code registry)."""
 
 PRIVATE_CODES = 4000
 """Close codes from here on are for private use (RFC 6455, 7.4.2): 1012 becomes 4012."""
+
+_STATUS = {1011: 500}
+"""What a close code is for a client that has no upgrade yet; 503 for all others."""
 
 _REASON_BYTES = 120
 """A close frame holds 123 bytes of reason (RFC 6455, 5.5.1)."""
@@ -28,10 +30,6 @@ _REASON_BYTES = 120
 
 class Owner(Protocol):
     """The connection that ends."""
-
-    @property
-    def accept_pending(self) -> bool:
-        """The application has accepted, and the client does not know it yet."""
 
     def changed(self, until: float | None = None) -> None:
         """The state, or what is due next, changed."""
@@ -44,7 +42,7 @@ class Ending:
     """One connection's end, and what is known of it so far."""
 
     __slots__ = ("_can_deny", "_closing", "_grace_s", "_inbound", "_lifecycle", "_loop", "_outbound", "_owner",
-                 "close_code", "closed_by", "error", "evict_at", "left_at", "why")  # fmt: skip
+                 "carries", "close_code", "closed_by", "error", "evict_at", "left_at", "upgraded", "why")  # fmt: skip
 
     def __init__(
         self,
@@ -64,6 +62,10 @@ class Ending:
         self._grace_s = grace_s
         self._loop = asyncio.get_running_loop()
         self._closing: asyncio.Future[None] | None = None
+        self.carries = False
+        """The application has accepted, and the connection is not over: its messages are taken."""
+        self.upgraded = False
+        """The accept is on the wire."""
         self.close_code: int | None = None
         self.closed_by = ""
         self.why = ""
@@ -107,28 +109,25 @@ class Ending:
     # --- the gate's side ------------------------------------------------------------------------------------------
 
     async def close(self, code: int, cause: Cause, why: str, *, through: State = State.CLOSING) -> None:
-        """Close with `code`, or refuse the upgrade where the accept is not on the wire yet; does nothing where the
-        connection already has a terminal reason."""
-        if self._lifecycle.cause is not None:
+        """Close with `code`, or refuse the upgrade where it is still waited for. Does nothing where the connection
+        already has a terminal reason."""
+        if not self.upgraded:
+            await self.refuse(_STATUS.get(code, 503), why, cause)
             return
-        if self._owner.accept_pending:
-            await self.refuse(500 if code == INTERNAL_ERROR else 503, why, cause)
+        if self._lifecycle.cause is not None:
             return
         self.close_code, self.closed_by = code, "gate"
         self.end(cause, why, through=through)
         reason = why.encode()[:_REASON_BYTES].decode(errors="ignore")
         self._leave({"type": "websocket.disconnect", "code": code, "reason": reason}, hold=True, evict=True)
         self._owner.stop_reading()
-        await self._settle(self._send_close(code, reason))
-        self.end(cause, why)
-
-    async def _settle(self, sending: Coroutine[Any, Any, None]) -> None:
         self._closing = self._loop.create_future()
         try:
             with suppress(*_REFUSED_SEND):
-                await sending
+                await self._send_close(code, reason)
         finally:
             self._closing.set_result(None)
+        self.end(cause, why)
 
     async def _send_close(self, code: int, reason: str) -> None:
         """With `code`, or with its private counterpart where the server refuses to send that one: Daphne's protocol
@@ -156,15 +155,13 @@ class Ending:
         self.closed_by = "gate"
         self.end(cause, why)
         self._leave({"type": "websocket.disconnect", "code": 1006, "reason": why}, hold=True, evict=True)
-        await self._settle(self._send_refusal(status, why))
-
-    async def _send_refusal(self, status: int, why: str) -> None:
-        if self._can_deny:
-            headers = [(b"content-type", b"text/plain"), (b"retry-after", b"1")]
-            await self._outbound.control({"type": f"{DENIAL}.start", "status": status, "headers": headers})
-            await self._outbound.control({"type": f"{DENIAL}.body", "body": why.encode()})
-        else:
-            await self._outbound.control({"type": "websocket.close", "code": 1013, "reason": why})
+        with suppress(*_REFUSED_SEND):
+            if self._can_deny:
+                headers = [(b"content-type", b"text/plain"), (b"retry-after", b"1")]
+                await self._outbound.control({"type": f"{DENIAL}.start", "status": status, "headers": headers})
+                await self._outbound.control({"type": f"{DENIAL}.body", "body": why.encode()})
+            else:
+                await self._outbound.control({"type": "websocket.close", "code": 1013, "reason": why})
 
     # --- the application's side -----------------------------------------------------------------------------------
 
@@ -191,12 +188,14 @@ class Ending:
     def torn_down(self) -> None:
         """The application has returned or raised, and nothing more can happen."""
         self.end(Cause.CANCELLED, "the application was torn down")
+        self.carries = False
         if self.left_at is None:
             self.left_at = self._loop.time()
 
     def _leave(self, disconnect: Message, *, hold: bool = False, evict: bool = False) -> None:
         if self.left_at is None:
             self.left_at = self._loop.time()
+        self.carries = False
         if hold:
             self._inbound.hold()
         if evict:

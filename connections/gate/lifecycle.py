@@ -41,6 +41,7 @@ _ENDS = frozenset({State.FAILED, State.CLOSED})
 
 TRANSITIONS: Mapping[State, frozenset[State]] = MappingProxyType(
     {
+        # The second: deferred_accept sets up while the client still waits for its upgrade.
         State.CONNECTING: _ENDS | {State.ACCEPTED, State.HANDSHAKE_VALIDATING},
         State.ACCEPTED: _ENDS | {State.HANDSHAKE_VALIDATING, State.CLOSING},
         State.HANDSHAKE_VALIDATING: _ENDS | {State.AUTHENTICATED, State.CLOSING},
@@ -63,8 +64,8 @@ SETUP_PATH = (
     State.SERVICE_DEPENDENCY_CHECK,
     State.SERVICES_READY,
 )
-"""No connection opens without passing these, however fast; one whose accept is deferred goes from connecting to the
-second, and the accept leaves with the last."""
+"""No connection opens without passing these, however fast; accepted alone is passed over where the accept is deferred,
+and then goes on the wire in services_ready."""
 
 
 class Consequence(StrEnum):

@@ -1,7 +1,6 @@
 """The keyword arguments of `ReadinessGate`: each with its default and bounds, checked once."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields
 from typing import Any, TypedDict, Unpack, cast
 
 from connections.gate.buffer import Priority
@@ -40,9 +39,9 @@ class Options(TypedDict, total=False):
     max_held_bytes: int
     """Bytes of them. Default: 1 MiB."""
     max_held_s: float
-    """How long a message may be held. Default: 300."""
-    event_priorities: Mapping[str, Priority]
-    """Types of events that may be dropped where a client reads too slowly. Default: none."""
+    """How long a message below CRITICAL may be held, in either direction. Default: 300."""
+    event_priorities: Mapping[str, Priority] | None
+    """Types of the application's events that may be dropped where a client reads too slowly. Default: none."""
     send_stall_s: float
     """How long a client may read nothing of what is sent to it before it is closed; 0 is forever. Default: 10."""
     grace_s: float
@@ -57,14 +56,14 @@ def settings_of(**options: Unpack[Options]) -> Settings:
     """From a gate's keyword arguments. Raises InvalidSetting for a value out of bounds, TypeError for an option that
     does not exist."""
     told = cast("dict[str, Any]", {**options})
+    if unknown := sorted(told.keys() - Options.__annotations__.keys()):
+        known = ", ".join(sorted(Options.__annotations__))
+        raise TypeError(f"ReadinessGate has no option {', '.join(unknown)}; it has flags, {known}")
     for name in _LEAST.keys() & told.keys():
         _at_least(name, told[name], _LEAST[name])
     told["requirements"], told["board"] = _requirements(told)
     told["deadlines"] = {**DEADLINES, **(told.pop("deadlines", None) or {})}
     told["outgoing"] = _outgoing(told)
-    if unknown := sorted(told.keys() - {each.name for each in fields(Settings)}):
-        known = ", ".join(sorted(Options.__annotations__))
-        raise TypeError(f"ReadinessGate has no option {', '.join(unknown)}; it has flags, {known}")
     return Settings(**told)
 
 

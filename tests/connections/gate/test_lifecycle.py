@@ -20,8 +20,8 @@ from connections.gate.settings import Settings
 from connections.gate.strategies import DependencyGate
 
 
-def test_there_are_twelve_states_and_forty_edges() -> None:
-    """The table is the one of the readiness facts; a change of it is a change of the design."""
+def test_there_are_twelve_states_and_forty_one_edges() -> None:
+    """The forty of the design, and one for an accept that is deferred; a change of it is a change of the design."""
     assert len(State) == len(TRANSITIONS) == 12
     assert sum(len(targets) for targets in TRANSITIONS.values()) == 41
 
@@ -55,7 +55,7 @@ def test_no_connection_opens_without_each_step_of_the_setup(step: State) -> None
 
 
 def test_every_state_that_waits_for_somebody_has_a_deadline() -> None:
-    """Only the open states may last, and closed."""
+    """Only the open states may last, while their client reads, and closed."""
     assert set(State) - set(DEADLINES) == {State.PROCESSING_READY, State.GRACEFUL_DEGRADATION, State.CLOSED}
 
 
