@@ -131,6 +131,9 @@ class Connection:
         elif kind == "websocket.accept":
             await self._accept(message)
         elif kind == "websocket.close":
+            if self._accepting is not None:  # its code and last words would reach no client that was never accepted
+                await self.upgrade()
+                self.outbound.release()
             await self.ending.close_for_application(message)
         elif kind == "websocket.send":
             raise self._out_of_order("websocket.send before websocket.accept: accept the connection first")
@@ -307,6 +310,8 @@ class Connection:
 
     def verdict(self, now: float) -> Verdict:
         """What its strategy says at `now`; asking changes nothing."""
+        if self.lifecycle.state is State.SERVICES_READY:
+            return self.selection.strategy.confirm(self.opening.progress)
         return self.selection.strategy.decide(self.opening.progress, now)
 
     def on_loop(self, mark: Callable[..., None], *arguments: Any) -> None:
