@@ -57,7 +57,7 @@ class World:
         self.done: dict[str, int] = {}
         self.heard: list[str] = []
         self.heard_early: list[str] = []
-        self.said = 0
+        self.said = self.answers = 0
         self.steps: list[Step] = []
         self.records: list[ConnectionRecord] = []
         self.wire: list[str] = []
@@ -161,6 +161,7 @@ class World:
             raise OSError("the client has gone")
         self.wire.append(message["type"])
         text = message.get("text", "")
+        self.answers += text.startswith(("welcome", "answer"))
         if '"connection_ready"' in text:
             self.nonce = text.partition('"nonce":"')[2].partition('"')[0]
 
@@ -170,6 +171,7 @@ class World:
         while "accept" not in self.done:
             await self._told()
         await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "text": "welcome"})
         while True:
             while not self.permits:
                 await self._told()

@@ -57,7 +57,7 @@ PLANS = (
         CURE,
         ("connect", "accept", "message", "consume", "disconnect", "timeout", "drain", "flip", "raise"),
         _LEFT | {Cause.DRAINED, Cause.NOT_READY, Cause.APPLICATION_ERROR},
-        most={"message": 2, "consume": 2, "timeout": 3},
+        most={"message": 1, "consume": 2, "timeout": 2},
     ),
     Plan(
         "a deferred accept",
@@ -108,6 +108,7 @@ def check_rest(plan: Plan, path: tuple[str, ...]) -> None:
     assert world.state is State.CLOSED or (world.state is not None and world.state.open), (path, world.state)
     if world.state is not State.CLOSED:
         assert len(world.heard) == world.said, (path, "messages are stuck")
+        assert world.vanished or world.answers == 1 + len(world.heard), (path, "answers are stuck")
         world.do("disconnect")
         run_out(world)
     assert world.state is State.CLOSED, (path, world.state)
