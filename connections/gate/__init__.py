@@ -4,7 +4,7 @@ from connections.gate import FlagSource, ReadinessGate, readiness
 """
 
 from connections.gate.buffer import Priority
-from connections.gate.dependencies import Check
+from connections.gate.dependencies import Check, http_check, redis_check, sql_check, tcp_check
 from connections.gate.errors import EndedBeforeReady, GateError
 from connections.gate.flag_source import FlagSource
 from connections.gate.lifecycle import Cause, State, Step
@@ -29,5 +29,9 @@ __all__ = [
     "State",
     "StaticFlags",
     "Step",
+    "http_check",
     "readiness",
+    "redis_check",
+    "sql_check",
+    "tcp_check",
 ]

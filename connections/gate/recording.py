@@ -31,6 +31,8 @@ def record_of(connection: "Connection", now: float) -> ConnectionRecord:
         states_ms={state.value: milliseconds(seconds) for state, seconds in life.spent(now).items()},
         confirmed=opening.confirmed,
         false_ready=opening.opened_too_early(),
+        false_not_ready=opening.held_too_long(ended_at=ending.left_at),
+        added_ms=opening.added_ms(),
         messages=connection.inbound.counts,
         sent=connection.outbound.sent,
         undelivered=connection.outbound.undelivered,

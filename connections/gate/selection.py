@@ -128,7 +128,7 @@ def select(snapshot: Snapshot, context: Mapping[str, Any]) -> Selection:
         evaluations.append((key, variant))
         if problem:
             problems.append(problem)
-    built = build(values[STRATEGY], values[PARAMETERS])
+    built = build(values[STRATEGY], values[PARAMETERS], snapshot.environment)
     switches = Switches(
         dependency_validation=values["dependency-validation"],
         adaptive_timing=values["adaptive-timing"],

@@ -70,6 +70,11 @@ class ConnectionRecord:
     """The application's messages that had to wait in line: accepted = delivered + evicted + expired + held."""
     gaps: int = 0
     """How often the client was told that events were dropped."""
+    false_not_ready: bool = False
+    """The application had said that everything required is ready, and the gate went on holding, or closed."""
+    added_ms: float | None = None
+    """From what the application said until messages could flow: what the strategy added. None where it never said so,
+    or they never flowed."""
 
     def to_json(self) -> str:
         return json.dumps({"event": "connection_end", **asdict(self)}, separators=(",", ":"))

@@ -17,6 +17,7 @@ from dashboard.queries import race_checks
 from dashboard.queries.changes import GOVERNING_FLAGS, last_revisions
 from dashboard.queries.last_slots import figures
 from dashboard.queries.overview import late_after, shown_state
+from dashboard.queries.real_connections import real_connections_of
 from dashboard.queries.stories import FAILING, beginnings, with_counts
 from dashboard.sentences import Fault, Story
 from probes.models import Result, ServedCertificate, Target, TargetStatus
@@ -174,6 +175,7 @@ class TargetReader:
         condition = self.condition(now)
         context = {"target": self.target, "condition": condition, "probes": self.probes(SIDE_PROBES)}
         context |= {"governing": self.governing(now), "revisions": self.changes()}
+        context |= {"real": real_connections_of(self.target, now)}
         return {
             "state": condition.state,
             "word": sentences.STATE_WORDS[condition.state],
@@ -182,6 +184,7 @@ class TargetReader:
             "story": render_to_string("partials/story.html", {"story": condition.story}),
             "flags": render_to_string("target/flags.html", context),
             "changes": render_to_string("target/changes.html", context),
+            "real": render_to_string("target/real_connections.html", context),
             "last_probes": render_to_string("target/last_probes.html", context),
             "race_check": race_checks.live(self.target),
         }
