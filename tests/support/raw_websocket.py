@@ -67,10 +67,11 @@ class RawWebSocket:
             await self._writer.drain()
 
     async def read(self, until: str | None = None, seconds: float = 20) -> Answer:
-        """Read until the connection ends, or until the text `until` has come. TimeoutError after `seconds`."""
+        """Read until the connection ends, or a text with `until` in it comes. TimeoutError after `seconds`."""
         async with asyncio.timeout(seconds):
-            while self.answer.status == 101 and self.answer.code is None and until not in self.answer.texts:
-                await self._frame()
+            while self.answer.status == 101 and self.answer.code is None:
+                if await self._frame() == TEXT and until is not None and until in self.answer.texts[-1]:
+                    break
         return self.answer
 
     async def answers_ping(self) -> bool:
