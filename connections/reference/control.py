@@ -17,14 +17,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from connections.reference.faults import DEFAULT_SECONDS, FaultError
+from connections.reference.faults import DEFAULT_SECONDS, MAX_BY, FaultError
 from connections.reference.practice import Practice
 from connections.reference.running import Running
 
 PATH = "/control/faults"
 MAX_BODY = 4096
 """Bytes of a request's body; the longest sensible one has 300."""
-MAX_BY = 80
 LOOPBACK = "loopback"
 """The control host that stands for every loopback address."""
 

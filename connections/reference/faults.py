@@ -14,6 +14,8 @@ from connections.reference.services import SERVICES
 SECONDS = (5.0, 3600.0)
 """Least and most seconds that a fault lasts."""
 DEFAULT_SECONDS = 300.0
+MAX_BY = 80
+"""Characters of the name of who started it."""
 
 _EVENTS = ("agent_started", "agent_thinking", "tool_executing", "tool_completed", "agent_completed")
 _NOT_LAST = _EVENTS[:-1]
@@ -92,7 +94,7 @@ class Fault:
     kind_if_early: str = ""
     """What they report where the strategy opens before that, as `immediate` does; "": the same."""
     condition: str = ""
-    """What must hold for that; "": nothing."""
+    """What must hold for that, as a clause; "": nothing."""
 
     def checked(self, given: Mapping[str, Any]) -> Mapping[str, float | str]:
         """Every parameter by name, defaults filled in. Raises FaultError."""
@@ -121,7 +123,7 @@ _TABLE = (
         "not_ready",
         (_seconds("longer than the setup takes otherwise", 6, 60), PERCENT),
         kind_if_early="false_ready",
-        condition="The setup outlasts the target's deadline.",
+        condition="the setup outlasts the target's deadline",
     ),
     Fault(
         "dependency_down",
@@ -148,7 +150,7 @@ _TABLE = (
             _event("that waits", "tool_completed", _EVENTS),
             PERCENT,
         ),
-        condition="It comes after the script's events_within_s, and before the target's deadline.",
+        condition="the event comes after the script's events_within_s and before the target's deadline",
     ),
     Fault(
         "events_twice",
@@ -186,7 +188,7 @@ _TABLE = (
         "The application lets new connections wait before it accepts them; from 10 s on the gate refuses with 503.",
         "upgrade_timeout",
         (_seconds("before the accept", 5, 30), PERCENT),
-        condition="The wait outlasts the target's deadline.",
+        condition="the wait outlasts the target's deadline",
     ),
     Fault(
         "silence",
