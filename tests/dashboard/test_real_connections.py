@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connections.flags import keys, reports
+from connections.models import ConnectionCount
 from dashboard import real_connections
 from dashboard.queries.target import TargetReader
 from dashboard.queries_flags import flags_state
@@ -120,6 +121,17 @@ def test_only_what_ended_under_the_served_revision_or_within_the_hour_is_shown()
     tell({"client_gone": 503, "drained": 9, "self_closed": 20}, revision=1, environment="production")
     assert "20 connections ended" in panel("/targets/chat/")
     assert "in the last hour" in panel("/targets/chat/")
+
+
+@pytest.mark.django_db
+def test_what_ended_under_the_revision_before_is_not_blamed_on_this_one() -> None:
+    """Also within the minute of the change."""
+    history = failing(1, 30, timezone.now())
+    history.servers.clear()
+    ConnectionCount.objects.all().delete()
+    for revision, gone in ((1, 500), (2, 500), (2, 520)):
+        tell({"client_gone": gone}, revision=revision)
+    assert "20 connections ended" in panel()
 
 
 @pytest.mark.django_db
