@@ -13,7 +13,7 @@ from connections.flags.reading import flag_set, holders, slowest
 from connections.models import Revision
 from dashboard import sentences
 from dashboard.certificates import Told, told
-from dashboard.queries import race_checks
+from dashboard.queries import practice, race_checks
 from dashboard.queries.changes import GOVERNING_FLAGS, last_revisions
 from dashboard.queries.last_slots import figures
 from dashboard.queries.overview import late_after, shown_state
@@ -164,6 +164,10 @@ class TargetReader:
     def _told(self, row: ServedCertificate, now: datetime) -> Told:
         return told(row, now, self._zone, timedelta(days=settings.CERTIFICATE_WARNING_DAYS))
 
+    def practised(self, now: datetime) -> list[practice.Note]:
+        """The faults that are on in it on purpose."""
+        return practice.notes(now, self.target) if self.target.is_reference else []
+
     def changes(self) -> list[Revision]:
         """The newest revisions that touched a governing flag, newest first."""
         rows = Revision.objects.filter(environment_id=self.target.environment_id).order_by("-number")
@@ -181,7 +185,9 @@ class TargetReader:
             "word": sentences.STATE_WORDS[condition.state],
             "sequence": condition.sequence,
             "result_at": condition.last_result_at,
-            "story": render_to_string("partials/story.html", {"story": condition.story}),
+            "story": render_to_string(
+                "target/story.html", {"story": condition.story, "practised": self.practised(now)}
+            ),
             "flags": render_to_string("target/flags.html", context),
             "changes": render_to_string("target/changes.html", context),
             "real": render_to_string("target/real_connections.html", context),

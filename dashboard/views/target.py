@@ -51,6 +51,7 @@ def _page(reader: TargetReader, context: dict[str, Any]) -> dict[str, Any]:
     return {
         "range": chosen,
         "condition": condition,
+        "practised": reader.practised(now),
         "word": sentences.STATE_WORDS[condition.state],
         "ranges": RANGES,
         "charts": {chart.key: chart for chart in built},
