@@ -28,7 +28,6 @@ from tests.support.flag_server import KEY, FlagServer, flag_server
 from tests.support.servers import free_port
 
 STATES = ("none", "answering", "hung", "dead", "hung OFREP")
-ROUNDS = 10
 
 
 def main() -> int:
@@ -109,11 +108,11 @@ async def _visit_all(services: dict[str, str], connections: int) -> dict[str, li
         for _ in range(20):
             await _ready(url)
     times: dict[str, list[float]] = {state: [] for state in services}
-    for number in range(ROUNDS):
-        states = list(services)
-        for state in states[number % len(states) :] + states[: number % len(states)]:
-            for _ in range(max(1, connections // ROUNDS)):
-                times[state].append(await _ready(services[state]))
+    states = list(services)
+    for number in range(connections):
+        first = number % len(states)
+        for state in states[first:] + states[:first]:
+            times[state].append(await _ready(services[state]))
     return times
 
 
