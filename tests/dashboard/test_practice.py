@@ -313,6 +313,16 @@ def test_open_pages_learn_of_it_live(service: Practised, rosa: Client, settings:
     assert "Practice:" not in TargetReader(production()).live(later)["story"]
 
 
+def test_open_pages_are_woken_by_a_start_and_by_the_end_of_the_time(service: Practised, settings: Settings) -> None:
+    """Also where no result and no Redis wakes them."""
+    topics = Topics(settings.DATA_DIR)
+    quiet, now = topics.pulse(), timezone.now()
+    row = started(production(), On("silence", {}, 60.0, "ada"), by="ada", reason="", now=now)
+    assert topics.pulse() != quiet
+    PracticedFault.objects.filter(pk=row.pk).update(until=now)
+    assert topics.pulse() == quiet
+
+
 # --- words ------------------------------------------------------------------------------------------------------------
 
 
