@@ -21,6 +21,9 @@ SERVICE_RESTART = 1012
 PRIVATE_CODES = 4000
 """Close codes from here on are for private use (RFC 6455, 7.4.2): 1012 becomes 4012."""
 
+_STATUS = {1011: 500}
+"""What a close code is for a client that has no upgrade yet; 503 for all others."""
+
 _REASON_BYTES = 120
 """A close frame holds 123 bytes of reason (RFC 6455, 5.5.1)."""
 
@@ -39,7 +42,7 @@ class Ending:
     """One connection's end, and what is known of it so far."""
 
     __slots__ = ("_can_deny", "_closing", "_grace_s", "_inbound", "_lifecycle", "_loop", "_outbound", "_owner",
-                 "close_code", "closed_by", "error", "evict_at", "left_at", "why")  # fmt: skip
+                 "carries", "close_code", "closed_by", "error", "evict_at", "left_at", "upgraded", "why")  # fmt: skip
 
     def __init__(
         self,
@@ -59,6 +62,10 @@ class Ending:
         self._grace_s = grace_s
         self._loop = asyncio.get_running_loop()
         self._closing: asyncio.Future[None] | None = None
+        self.carries = False
+        """The application has accepted, and the connection is not over: its messages are taken."""
+        self.upgraded = False
+        """The accept is on the wire."""
         self.close_code: int | None = None
         self.closed_by = ""
         self.why = ""
@@ -102,7 +109,11 @@ class Ending:
     # --- the gate's side ------------------------------------------------------------------------------------------
 
     async def close(self, code: int, cause: Cause, why: str, *, through: State = State.CLOSING) -> None:
-        """Close with `code`; does nothing where the connection already has a terminal reason."""
+        """Close with `code`, or refuse the upgrade where it is still waited for. Does nothing where the connection
+        already has a terminal reason."""
+        if not self.upgraded:
+            await self.refuse(_STATUS.get(code, 503), why, cause)
+            return
         if self._lifecycle.cause is not None:
             return
         self.close_code, self.closed_by = code, "gate"
@@ -177,12 +188,14 @@ class Ending:
     def torn_down(self) -> None:
         """The application has returned or raised, and nothing more can happen."""
         self.end(Cause.CANCELLED, "the application was torn down")
+        self.carries = False
         if self.left_at is None:
             self.left_at = self._loop.time()
 
     def _leave(self, disconnect: Message, *, hold: bool = False, evict: bool = False) -> None:
         if self.left_at is None:
             self.left_at = self._loop.time()
+        self.carries = False
         if hold:
             self._inbound.hold()
         if evict:

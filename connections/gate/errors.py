@@ -7,6 +7,7 @@ GateError
 ├── InvalidParameters      a strategy's parameters are not what its schema says; names the field and the cure
 ├── InvalidSetting         an argument of ReadinessGate; names it and the cure; also a ValueError
 ├── UnknownConnection      the registry was asked for a connection that it does not know; also a LookupError
+├── OutOfOrder             the application sent a message before its accept; also a RuntimeError, as servers raise
 ├── EndedBeforeReady       `wait_ready()` on a connection that ended first
 ├── ClientGone             a send long after the client left; also a ConnectionError, as the ASGI specification asks
 └── FlagSourceError        the flag server's answer cannot be used; the last known good stays
@@ -67,6 +68,10 @@ class UnknownConnection(GateError, LookupError):
             "ReadinessGate(keep_ended=...) says how many are remembered"
         )
         self.connection_id = connection_id
+
+
+class OutOfOrder(GateError, RuntimeError):
+    """The application sent what the ASGI specification does not allow yet; the message says what comes first."""
 
 
 class EndedBeforeReady(GateError):

@@ -159,7 +159,7 @@ def _schemas() -> Json:
     check = {
         "id": _COUNT, "target": _TEXT, "state": _TEXT, "why": _TEXT, "asked_by": _TEXT, "done": _COUNT,
         "failed": _COUNT, "report": {"type": ["object", "null"]}, **asked,
-        **dict.fromkeys(("asked_at", "started_at", "ended_at"), {"type": ["string", "null"], "format": "date-time"}),
+        **{f"{step}_at": {"type": ["string", "null"], "format": "date-time"} for step in ("asked", "started", "ended")},
     }  # fmt: skip
     error = _object({"error": _object({"code": _TEXT, "message": _TEXT})}) | {"additionalProperties": True}
     return {
