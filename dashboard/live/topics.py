@@ -63,9 +63,7 @@ class Topics:
             tuple(Environment.objects.order_by("position").values_list("revision", flat=True)),
             tuple(ResidentLife.objects.aggregate(Max("ended")).values()),
             # Their end is no write: a fault that is over no longer counts.
-            tuple(
-                PracticedFault.objects.filter(until__gt=timezone.now()).aggregate(Count("pk"), Max("until")).values()
-            ),
+            tuple(practised.aggregate(Count("pk"), Max("until")).values()),
             tuple(WatchedServer.objects.aggregate(Max("reported_at"), Count("pk")).values()),
         )
 
