@@ -218,7 +218,7 @@ def test_ending_it_now_ends_it_in_the_service_and_on_the_pages(service: Practise
 def test_all_faults_of_a_service_are_ended_at_once(service: Practised, rosa: Client) -> None:
     service.start("silence")
     rosa.post(START, SENT)
-    rosa.get("/practice/")
+    assert "End all on Production chat" in text(rosa.get("/practice/"))
     rosa.post("/practice/production-chat/end/")
     assert faults_of(service) == []
     assert AuditRecord.objects.filter(action="practice.ended").count() == 2
