@@ -26,8 +26,14 @@ _RULES = (
     (re.compile(r"\beyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?"), HIDDEN),
     (_NAMED, rf"\1{HIDDEN}"),
     (re.compile(r"\?[^\s\"'?]+"), f"?{HIDDEN}"),
-    # Whatever is long, and mixes letters with digits as no word does: keys, random tokens. A UUID names, and stays.
-    (re.compile(rf"(?<![\w-])(?!{_UUID}(?![\w-]))(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{{32,}}"), HIDDEN),
+    # Whatever is long, and mixes letters with digits as no words do, hyphens between them or not: keys, tokens. A
+    # UUID names, and stays.
+    (
+        re.compile(
+            rf"(?<![\w-])(?!{_UUID}(?![\w-]))(?=(?:\w*-)*(?=\w*\d)(?=\w*[A-Za-z])\w{{16}})[\w-]{{32,}}"
+        ),
+        HIDDEN,
+    ),
 )  # fmt: skip
 
 
