@@ -20,6 +20,17 @@ ONCE = frozenset(
 MARKS = frozenset({"ready", "authenticate", "fail"})
 BEFORE_CONNECT = frozenset({"connect", "flip", "drain"})
 
+_OPEN = frozenset({"websocket.send", "websocket.close"})
+_MAY_FOLLOW = {
+    "": frozenset({"websocket.accept", "websocket.http.response.start"}),
+    "websocket.accept": _OPEN,
+    "websocket.send": _OPEN,
+    "websocket.close": frozenset[str](),
+    "websocket.http.response.start": frozenset({"websocket.http.response.body"}),
+    "websocket.http.response.body": frozenset[str](),
+}
+"""What a server takes, by what came last (ASGI WebSocket specification, with the extension for denials)."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -159,6 +170,8 @@ class World:
     async def _to_client(self, message: Message) -> None:
         if self.gone or self.vanished:
             raise OSError("the client has gone")
+        if message["type"] not in _MAY_FOLLOW[self.wire[-1] if self.wire else ""]:
+            self.loop.troubles.append(f"{message['type']} after {self.wire}")
         self.wire.append(message["type"])
         text = message.get("text", "")
         self.answers += text.startswith(("welcome", "answer"))
