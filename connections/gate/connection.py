@@ -104,7 +104,7 @@ class Connection:
             await self.ending.settled()
         except asyncio.CancelledError:
             if not self._cancelled_by_us():
-                self.ending.end(Cause.CANCELLED, "the server cancelled the application", through=State.FAILED)
+                await self.ending.cancelled()
                 raise
         finally:
             self._wind_up()
