@@ -17,6 +17,7 @@ from tests.support.virtual_loop import VirtualLoop
 ONCE = frozenset(
     {"connect", "accept", "ready", "authenticate", "fail", "vanish", "disconnect", "drain", "flip", "raise", "ack"}
 )
+_MOST_TIMERS = 50
 MARKS = frozenset({"ready", "authenticate", "fail"})
 BEFORE_CONNECT = frozenset({"connect", "flip", "drain"})
 
@@ -213,6 +214,17 @@ class World:
 
     def _record(self, record: ConnectionRecord) -> None:
         self.records.append(record)
+
+    def run_out(self) -> None:
+        """Nothing happens any more but time, and an application that takes what it gets."""
+        self.done["accept"] = 1
+        self.permits = float("inf")
+        self._wake()
+        self.loop.settle()
+        for _ in range(_MOST_TIMERS):
+            if not self.loop.pass_time():
+                return
+        raise AssertionError("time passes for ever")
 
     # --- what can be seen -----------------------------------------------------------------------------------------
 
