@@ -15,7 +15,7 @@ HIDDEN = "[redacted]"
 
 _NAMES = "pass(?:word|wd|phrase)|pwd|secret|token|api[_-]?key|authorization|credential|signature|cookie|session"
 _NAMED = re.compile(
-    rf"(\b[\w-]{{0,20}}(?:{_NAMES})[\w-]{{0,20}}[\"']?\s*[=:]\s*[\"']?)(?!\[redacted|bearer|basic)[^\s\"',;&)}}]+",
+    rf"((?:{_NAMES})[\w-]{{0,20}}[\"']?\s*[=:]\s*[\"']?)(?!\[redacted|bearer|basic)[^\s\"',;&)}}]+",
     re.IGNORECASE,
 )
 _LONG_WORD = re.compile(r"[\w-]{24,}")
