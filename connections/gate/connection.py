@@ -10,9 +10,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from typing import Any
 
-from connections.gate.buffer import Buffer
 from connections.gate.errors import ClientGone, EndedBeforeReady
-from connections.gate.inbound import Inbound, Message, Receive
+from connections.gate.inbound import Inbound, Lookout, Message, Receive
 from connections.gate.lifecycle import Cause, Consequence, Lifecycle, State
 from connections.gate.opening import Opening, Spawn
 from connections.gate.outbound import Outbound, Send
@@ -37,8 +36,8 @@ SERVICE_RESTART = 1012
 class Connection:
     """One connection. Created when the server offers it, run once."""
 
-    __slots__ = ("_application", "_connect_asked", "_evict_at", "_evicted", "_inbound", "_left_at", "_loop",
-                 "_outbound", "_pump", "_scope", "_selection", "_server_receive", "_settings", "_spawn", "_timer",
+    __slots__ = ("_application", "_evict_at", "_evicted", "_inbound", "_left_at", "_loop",
+                 "_outbound", "_scope", "_selection", "_settings", "_spawn", "_timer",
                  "_waiters", "_why", "close_code", "closed_by", "connection_id", "error", "lifecycle",
                  "opening")  # fmt: skip
 
@@ -52,10 +51,10 @@ class Connection:
         selection: Selection,
         settings: Settings,
         spawn: Spawn,
+        lookout: Lookout,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._scope: Scope = {**scope, SCOPE_KEY: Readiness(self)}
-        self._server_receive = receive
         self._selection = selection
         self._settings = settings
         self._spawn = spawn
@@ -63,10 +62,7 @@ class Connection:
         self.lifecycle = Lifecycle(
             self._loop.time(), deadlines=settings.deadlines, hold_limit_s=selection.strategy.hold_limit_s
         )
-        buffer: Buffer[Message] = Buffer(
-            max_count=settings.max_held, max_bytes=settings.max_held_bytes, max_age_s=settings.max_held_s
-        )
-        self._inbound = Inbound(receive, buffer, self, settings.priority_of)
+        self._inbound = Inbound(receive, self, settings.incoming, lookout)
         self._outbound = Outbound(send, connection_id[:8], self, settings.outgoing)
         self.opening = Opening(
             self, self.lifecycle, self._inbound, self._outbound, selection=selection, settings=settings, spawn=spawn
@@ -76,10 +72,8 @@ class Connection:
         self.error = ""
         self._why = ""
         self._application: asyncio.Task[Any] | None = None
-        self._pump: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._waiters: list[asyncio.Future[None]] = []
-        self._connect_asked = False
         self._left_at: float | None = None
         self._evict_at: float | None = None
         self._evicted = False
@@ -92,7 +86,7 @@ class Connection:
         self.changed()
         try:
             try:
-                await application(self._scope, self.receive, self.send)
+                await application(self._scope, self._inbound.receive, self.send)
             except Exception as error:
                 if await self._application_raised(error):
                     raise
@@ -104,14 +98,6 @@ class Connection:
                 raise
         finally:
             self._wind_up()
-
-    async def receive(self) -> Message:
-        """The application's `receive`: the connect, then held messages in order once ready, then the disconnect."""
-        if not self._connect_asked:
-            self._connect_asked = True
-            return await self._server_receive()
-        self.opening.asked()
-        return await self._inbound.next()
 
     async def send(self, message: Message) -> None:
         """The application's `send`. To a client that has left it does nothing, until the grace is over."""
@@ -148,7 +134,7 @@ class Connection:
         except OSError:
             self.lost()
         if self._left_at is None:
-            self._pump = self._loop.create_task(self._read())
+            self._inbound.start()
             await self.opening.accepted()
 
     def _headers(self) -> list[tuple[bytes, bytes]]:
@@ -194,11 +180,8 @@ class Connection:
 
     # --- the server's side ----------------------------------------------------------------------------------------
 
-    async def _read(self) -> None:
-        try:
-            await self._inbound.pump()
-        except OSError:
-            self.lost()
+    def asked(self) -> None:
+        self.opening.asked()
 
     def acknowledged(self, nonce: str) -> None:
         self.opening.acknowledged(nonce)
@@ -354,8 +337,7 @@ class Connection:
             self._left_at = self._loop.time()
         self.opening.end()
         self._outbound.end()
-        if self._pump is not None:
-            self._pump.cancel()
+        self._inbound.stop()
         self.changed()
 
     # --- time -----------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from typing import Any
 from connections.gate.buffer import Priority
 from connections.gate.connection import Application, Connection, Scope
 from connections.gate.dependencies import Check
-from connections.gate.inbound import PriorityOf, Receive, never_drop
+from connections.gate.inbound import Incoming, Lookout, PriorityOf, Receive, never_drop
 from connections.gate.lifecycle import DEADLINES, Deadline, State
 from connections.gate.outbound import Outgoing, Send, droppable
 from connections.gate.selection import Flags, Selector, StaticFlags
@@ -66,6 +66,7 @@ class ReadinessGate:
         self._selector = Selector()
         self._connections: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._lookout: Lookout | None = None
         self._draining = False
         self._emptied = asyncio.Event()
         self._settings = Settings(
@@ -79,10 +80,7 @@ class ReadinessGate:
             checks=checks,
             deadlines={**DEADLINES, **(deadlines or {})},
             grace_s=grace_s,
-            max_held=max_held,
-            max_held_bytes=max_held_bytes,
-            priority_of=priority_of,
-            max_held_s=max_held_s,
+            incoming=Incoming(max_held, max_held_bytes, max_held_s, priority_of),
             announce=announce,
             outgoing=Outgoing(
                 number=number_events,
@@ -142,6 +140,7 @@ class ReadinessGate:
             selection=selection,
             settings=self._settings,
             spawn=self._spawn,
+            lookout=self._lookout_of(asyncio.get_running_loop()),
         )
 
     async def drain(self, grace_s: float = 0.0) -> int:
@@ -162,6 +161,11 @@ class ReadinessGate:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=2.0)
         return len(connections)
+
+    def _lookout_of(self, loop: asyncio.AbstractEventLoop) -> Lookout:
+        if self._lookout is None or self._lookout.loop is not loop:
+            self._lookout = Lookout(loop)
+        return self._lookout
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -112,7 +112,7 @@ class Opening:
         self.progress.services[name] = ok
         if not ok:
             self.failures[name] = why or "reported as failed by the application"
-        if first and self._inbound.counts.delivered:
+        if first and self._inbound.delivered:
             self._marked_late = True
         self.reconsider()
 
@@ -133,7 +133,7 @@ class Opening:
     def opened_too_early(self) -> bool:
         """Messages reached an application that does report, before it had said that a required service is ready."""
         unsaid = self.progress.requirements.required - self.progress.services.keys()
-        cut_short = bool(unsaid) and self.progress.reported and self._inbound.counts.delivered > 0
+        cut_short = bool(unsaid) and self.progress.reported and self._inbound.delivered
         return self._marked_late or cut_short
 
     def reconsider(self) -> None:
