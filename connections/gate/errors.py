@@ -5,6 +5,8 @@ GateError
 ├── StillHeld              the buffer was asked to deliver before it was opened
 ├── NothingHeld            the buffer was asked to deliver and holds nothing
 ├── InvalidParameters      a strategy's parameters are not what its schema says; names the field and the cure
+├── InvalidSetting         an argument of ReadinessGate; names it and the cure; also a ValueError
+├── UnknownConnection      the registry was asked for a connection that it does not know; also a LookupError
 ├── EndedBeforeReady       `wait_ready()` on a connection that ended first
 ├── ClientGone             a send long after the client left; also a ConnectionError, as the ASGI specification asks
 └── FlagSourceError        the flag server's answer cannot be used; the last known good stays
@@ -45,6 +47,26 @@ class InvalidParameters(GateError):
         self.field = field
         self.message = message
         self.cure = cure
+
+
+class InvalidSetting(GateError, ValueError):
+    """The argument `field` of ReadinessGate is wrong; `cure` says what would be right."""
+
+    def __init__(self, field: str, value: object, cure: str) -> None:
+        super().__init__(f"ReadinessGate({field}={value!r}): {cure}")
+        self.field = field
+        self.cure = cure
+
+
+class UnknownConnection(GateError, LookupError):
+    """No such connection is open, nor among the last ones that ended."""
+
+    def __init__(self, connection_id: str, keep_ended: int) -> None:
+        super().__init__(
+            f"no connection {connection_id!r} is open or among the last {keep_ended} that ended; "
+            "ReadinessGate(keep_ended=...) says how many are remembered"
+        )
+        self.connection_id = connection_id
 
 
 class EndedBeforeReady(GateError):

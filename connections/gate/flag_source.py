@@ -25,9 +25,8 @@ from httpx_sse import ServerSentEvent, SSEError, aconnect_sse
 
 from connections.gate.errors import DefinitionsInvalid, FlagServerRefused, FlagSourceError
 from connections.gate.last_known_good import LastKnownGood, parse
-from connections.gate.lifecycle import Cause
 from connections.gate.selection import Snapshot
-from connections.gate.telemetry import Counters
+from connections.gate.telemetry import ConnectionRecord, Counters
 from connections.gate.version import VERSION
 
 logger = logging.getLogger("readywire.flags")
@@ -90,9 +89,9 @@ class FlagSource:
         """Count one connection's evaluations for the next report."""
         self._counters.evaluated(evaluations)
 
-    def ended(self, strategy: str, cause: Cause) -> None:
+    def ended(self, record: ConnectionRecord) -> None:
         """Count one connection's end for the next report."""
-        self._counters.ended(strategy, cause)
+        self._counters.ended(record)
 
     def start(self) -> None:
         """Start the thread, once per process: a server that forks after loading the application has none yet."""

@@ -7,7 +7,7 @@ accept, and again where an application has been away from `receive()` for a tick
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 from connections.gate import frames
@@ -29,14 +29,17 @@ def never_drop(_message: Message) -> Priority:
     return Priority.CRITICAL
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """What is the same for all connections of one gate: the bounds of what is held, and what may make room."""
+class Limits(Protocol):
+    """What is the same for all connections of one gate: see `Options`."""
 
-    max_count: int = 1000
-    max_bytes: int = 1_048_576
-    max_age_s: float = 300.0
-    priority_of: PriorityOf = never_drop
+    @property
+    def max_held(self) -> int: ...
+    @property
+    def max_held_bytes(self) -> int: ...
+    @property
+    def max_held_s(self) -> float: ...
+    @property
+    def priority_of(self) -> PriorityOf: ...
 
 
 class Owner(Protocol):
@@ -94,15 +97,32 @@ class Inbound:
     its client down as it would without a gate.
     """
 
-    __slots__ = ("__weakref__", "_asked", "_buffer", "_disconnect", "_lookout", "_loop", "_open", "_over", "_owner",
-                 "_passed", "_reader", "_receive", "_room", "_settings", "_spoken", "_straight", "_waiter",
-                 "backpressure")  # fmt: skip
+    __slots__ = (
+        "__weakref__",
+        "_asked",
+        "_buffer",
+        "_disconnect",
+        "_limits",
+        "_lookout",
+        "_loop",
+        "_open",
+        "_over",
+        "_owner",
+        "_passed",
+        "_reader",
+        "_receive",
+        "_room",
+        "_spoken",
+        "_straight",
+        "_waiter",
+        "backpressure",
+    )  # fmt: skip
 
-    def __init__(self, receive: Receive, owner: Owner, settings: Incoming, lookout: Lookout) -> None:
+    def __init__(self, receive: Receive, owner: Owner, limits: Limits, lookout: Lookout) -> None:
         self.backpressure = 0
         self._receive = receive
         self._owner = owner
-        self._settings = settings
+        self._limits = limits
         self._lookout = lookout
         self._loop = asyncio.get_running_loop()
         self._buffer: Buffer[Message] | None = None
@@ -268,9 +288,11 @@ class Inbound:
         return False
 
     def _hold(self, message: Message) -> None:
-        limits, now = self._settings, self._loop.time()
+        limits, now = self._limits, self._loop.time()
         if self._buffer is None:
-            self._buffer = Buffer(max_count=limits.max_count, max_bytes=limits.max_bytes, max_age_s=limits.max_age_s)
+            self._buffer = Buffer(
+                max_count=limits.max_held, max_bytes=limits.max_held_bytes, max_age_s=limits.max_held_s
+            )
             self._buffer.open()
         self._buffer.expire(now)
         size, priority = frames.size_of(message), limits.priority_of(message)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from connections.gate.errors import IllegalTransition
 
@@ -119,7 +119,7 @@ class Cause(StrEnum):
     SEND_STALLED = "send_stalled"
     """The client read nothing of what was sent to it until the stall deadline: closed 1013."""
     DRAINED = "drained"
-    """The server is going away: closed 1012."""
+    """The server is going away: closed 1012, or refused with HTTP 503 before accept."""
     APPLICATION_ERROR = "application_error"
     """The application raised: closed 1011."""
     APPLICATION_RETURNED = "application_returned"
@@ -158,16 +158,37 @@ class Due:
     consequence: Consequence
 
 
+class Observer(Protocol):
+    """Who hears of transitions. Costs one look at `hears` where nobody does."""
+
+    @property
+    def hears(self) -> bool:
+        """Somebody listens now."""
+
+    def moved(self, name: str, step: Step) -> None:
+        """The connection `name` took `step`. Never raises."""
+
+
 class Lifecycle:
     """One connection's state. `move` and `end` are the only ways to change it."""
 
-    __slots__ = ("_deadlines", "_entered", "_hold_limit", "_spent", "_trail", "cause", "forgotten", "refusals", "state")
+    __slots__ = ("_deadlines", "_entered", "_hold_limit", "_name", "_observer", "_spent", "_trail", "cause",
+                 "forgotten", "refusals", "state")  # fmt: skip
 
     def __init__(
-        self, now: float, *, deadlines: Mapping[State, Deadline] = DEADLINES, hold_limit_s: float | None = None
+        self,
+        now: float,
+        *,
+        deadlines: Mapping[State, Deadline] = DEADLINES,
+        hold_limit_s: float | None = None,
+        name: str = "",
+        observer: Observer | None = None,
     ) -> None:
-        """`hold_limit_s`: this connection's own deadline for the service dependency check; its strategy names it."""
+        """`hold_limit_s`: this connection's own deadline for the service dependency check; its strategy names it.
+        `observer` hears each step of `name`, the first one included."""
         self.state = State.CONNECTING
+        self._name = name
+        self._observer = observer
         self.cause: Cause | None = None
         self.forgotten = 0
         self.refusals: tuple[Refusal, ...] = ()
@@ -175,7 +196,8 @@ class Lifecycle:
         self._hold_limit = hold_limit_s
         self._entered = now
         self._spent: dict[State, float] = {}
-        self._trail = [Step(State.CONNECTING, now, "the server offers a connection")]
+        self._trail: list[Step] = []
+        self._note(Step(State.CONNECTING, now, "the server offers a connection"))
 
     @property
     def trail(self) -> tuple[Step, ...]:
@@ -197,10 +219,15 @@ class Lifecycle:
         self._spent[self.state] = self._spent.get(self.state, 0.0) + now - self._entered
         self.state = target
         self._entered = now
+        self._note(Step(target, now, why))
+
+    def _note(self, step: Step) -> None:
         if len(self._trail) == TRAIL_LIMIT:
             del self._trail[_TRAIL_KEPT]
             self.forgotten += 1
-        self._trail.append(Step(target, now, why))
+        self._trail.append(step)
+        if self._observer is not None and self._observer.hears:
+            self._observer.moved(self._name, step)
 
     def end(self, cause: Cause, now: float, why: str, *, through: State | None = None) -> bool:
         """Name the terminal reason and close; false where it already has one. `through` is closing or failed."""
@@ -212,6 +239,11 @@ class Lifecycle:
         elif through is None and not self.ended:
             self.move(State.CLOSED, now, why)
         return first
+
+    @property
+    def since(self) -> float:
+        """When the current state was entered."""
+        return self._entered
 
     @property
     def due_at(self) -> float | None:

@@ -9,19 +9,19 @@ says the same), and takes no signals: the server's own shutdown calls `await gat
 
 import asyncio
 import secrets
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Unpack
 
-from connections.gate.buffer import Priority
 from connections.gate.connection import Application, Connection, Scope
-from connections.gate.dependencies import Check
-from connections.gate.inbound import Incoming, Lookout, PriorityOf, Receive, never_drop
-from connections.gate.lifecycle import DEADLINES, Deadline, State
-from connections.gate.outbound import Outgoing, Send, droppable
+from connections.gate.inbound import Lookout, Receive
+from connections.gate.lifecycle import Cause
+from connections.gate.listeners import Listeners, RecordListener, StepListener, Unsubscribe
+from connections.gate.outbound import Send
+from connections.gate.recording import record_of
+from connections.gate.registry import Registry
 from connections.gate.selection import Flags, Selector, StaticFlags
-from connections.gate.settings import Settings
-from connections.gate.strategies import Requirements
+from connections.gate.settings import Options, Settings
 from connections.gate.telemetry import emit
 
 
@@ -29,74 +29,42 @@ class ReadinessGate:
     """Holds a client's messages until the application is ready for them, by the strategy that the flags choose.
 
     `flags`: a FlagSource, or a mapping of flag keys to values or definitions that never change, or None for the coded
-    defaults. `required` and `optional` name services that the application marks with `service_ready`. `checks` run at
-    each accept. `authenticates`: the application promises to call `authenticated()`, and is held to 3 s. `subject`
-    names whom a percentage sticks to; without it each connection is its own subject. `announce=False` sends no frames
-    of the gate, `number_events=False` leaves the application's events as they are. `deadlines` replaces single entries
-    of `lifecycle.DEADLINES`. `event_priorities` names types of events that may be dropped where a client reads too
-    slowly; `send_stall_s` is how long it may read nothing (0: forever). `max_held`, `max_held_bytes` and `max_held_s`
-    bound what is held in each direction. Times are seconds.
+    defaults. The other keyword arguments are those of `settings.Options`, each documented there with its default.
+    Raises InvalidSetting for an argument out of bounds.
     """
 
     def __init__(
-        self,
-        app: Application,
-        *,
-        flags: Flags | Mapping[str, Any] | None = None,
-        required: Iterable[str] = (),
-        optional: Iterable[str] = (),
-        checks: Iterable[Check] = (),
-        authenticates: bool = False,
-        subject: Callable[[Mapping[str, Any]], str] | None = None,
-        priority_of: PriorityOf = never_drop,
-        announce: bool = True,
-        number_events: bool = True,
-        max_held: int = 1000,
-        max_held_bytes: int = 1_048_576,
-        max_held_s: float = 300.0,
-        event_priorities: Mapping[str, Priority] | None = None,
-        send_stall_s: float = 10.0,
-        grace_s: float = 5.0,
-        deadlines: Mapping[State, Deadline] | None = None,
+        self, app: Application, *, flags: Flags | Mapping[str, Any] | None = None, **options: Unpack[Options]
     ) -> None:
         self.app = app
         self.flags: Flags = StaticFlags(flags) if flags is None or isinstance(flags, Mapping) else flags
-        checks = tuple(checks)
-        self._subject = subject
+        self._settings = Settings.of(**options)
         self._selector = Selector()
-        self._connections: set[Connection] = set()
+        self._listeners = Listeners()
+        self._registry = Registry(keep_ended=self._settings.keep_ended)
         self._tasks: set[asyncio.Task[None]] = set()
         self._lookout: Lookout | None = None
         self._draining = False
         self._emptied = asyncio.Event()
-        self._settings = Settings(
-            requirements=Requirements(
-                required=frozenset(required),
-                optional=frozenset(optional) - frozenset(required),
-                required_checks=frozenset(check.name for check in checks if check.required),
-                optional_checks=frozenset(check.name for check in checks if not check.required),
-                authenticates=authenticates,
-            ),
-            checks=checks,
-            deadlines={**DEADLINES, **(deadlines or {})},
-            grace_s=grace_s,
-            incoming=Incoming(max_held, max_held_bytes, max_held_s, priority_of),
-            announce=announce,
-            outgoing=Outgoing(
-                number=number_events,
-                announce=announce,
-                priorities=droppable(event_priorities or {}),
-                max_count=max_held,
-                max_bytes=max_held_bytes,
-                max_age_s=max_held_s,
-                stall_s=send_stall_s,
-            ),
-        )
+
+    @property
+    def registry(self) -> Registry:
+        """Answers whether a connection is ready, and why not."""
+        return self._registry
 
     @property
     def open_connections(self) -> int:
         """Connections whose application is still running."""
-        return len(self._connections)
+        return len(self._registry)
+
+    def listen(self, listener: StepListener) -> Unsubscribe:
+        """Call `listener(connection_id, step)` at each transition of each connection, once and in order, from now on.
+        A listener that raises is logged, and harms nothing. Returns what ends the listening."""
+        return self._listeners.to_steps(listener)
+
+    def listen_to_records(self, listener: RecordListener) -> Unsubscribe:
+        """Call `listener(record)` with the record of each connection that has ended."""
+        return self._listeners.to_records(listener)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.flags.start()
@@ -104,28 +72,32 @@ class ReadinessGate:
             await self.app(scope, receive, send)
             return
         connection = self._new_connection(scope, receive, send)
-        if self._draining:
-            await receive()
-            await connection.refuse(503, "the server is going away")
-            return
-        self._connections.add(connection)
+        self._registry.add(connection)
         try:
-            await connection.run(self.app)
+            if self._draining:
+                await receive()
+                await connection.ending.refuse(503, "the server is going away", Cause.DRAINED)
+            else:
+                await connection.run(self.app)
         finally:
-            self._connections.discard(connection)
-            if self._draining and not self._connections:
-                self._emptied.set()
-            record = connection.record()
-            self.flags.ended(record.strategy, record.cause)
-            emit(record)
+            self._ended(connection)
+
+    def _ended(self, connection: Connection) -> None:
+        record = record_of(connection, asyncio.get_running_loop().time())
+        self._registry.remove(connection, record)
+        if self._draining and not self._registry:
+            self._emptied.set()
+        self.flags.ended(record)
+        self._listeners.recorded(record)
+        emit(record)
 
     def _new_connection(self, scope: Scope, receive: Receive, send: Send) -> Connection:
         connection_id = secrets.token_hex(8)
-        snapshot = self.flags.snapshot()
+        snapshot, subject = self.flags.snapshot(), self._settings.subject
         selection = self._selector.select(
             snapshot,
             lambda: {
-                "targetingKey": connection_id if self._subject is None else self._subject(scope),
+                "targetingKey": connection_id if subject is None else subject(scope),
                 "connectionId": connection_id,
                 "environment": snapshot.environment,
                 "path": str(scope.get("path", "")),
@@ -141,6 +113,7 @@ class ReadinessGate:
             settings=self._settings,
             spawn=self._spawn,
             lookout=self._lookout_of(asyncio.get_running_loop()),
+            observer=self._listeners,
         )
 
     async def drain(self, grace_s: float = 0.0) -> int:
@@ -148,9 +121,9 @@ class ReadinessGate:
         at most `grace_s` seconds, in which they take no new messages but may finish answering. Returns how many
         connections there were. Call it on the server's event loop, before the server closes its sockets."""
         self._draining = True
-        if not self._connections:
+        connections = self._registry.live()
+        if not connections:
             return 0
-        connections = list(self._connections)
         for connection in connections:
             connection.begin_drain()
         with suppress(TimeoutError):

@@ -7,9 +7,9 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from connections.gate import frames
-from connections.gate.dependencies import CheckResult, run_checks
+from connections.gate.dependencies import CheckResult, LoopBoard
 from connections.gate.inbound import Inbound
-from connections.gate.lifecycle import SETUP_PATH, Lifecycle, State
+from connections.gate.lifecycle import SETUP_PATH, Cause, Lifecycle, State
 from connections.gate.outbound import Outbound
 from connections.gate.selection import Selection
 from connections.gate.settings import Settings
@@ -18,14 +18,19 @@ from connections.gate.telemetry import milliseconds
 
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
 
+HELD_TOLERANCE_S = 0.020
+"""Held longer than this after the application said that it is ready is false not-ready; less, nobody feels."""
+
+_TURNED_AWAY = frozenset({Cause.NOT_READY, Cause.OVERFLOW})
+
 
 class Owner(Protocol):
     """The connection that is being opened."""
 
     connection_id: str
 
-    def reject(self, why: str) -> None:
-        """Close 1013."""
+    def reject(self, why: str, code: int) -> None:
+        """Close with `code`."""
 
     def lost(self) -> None:
         """A send found the client gone."""
@@ -37,9 +42,9 @@ class Owner(Protocol):
 class Opening:
     """One connection's way to ready, and what it is missing afterwards."""
 
-    __slots__ = ("_busy", "_checking", "_inbound", "_lifecycle", "_loop", "_marked_late", "_nonce", "_outbound",
+    __slots__ = ("_board", "_busy", "_inbound", "_lifecycle", "_loop", "_marked_late", "_nonce", "_outbound",
                  "_owner", "_selection", "_settings", "_spawn", "confirmed", "failures", "missing", "opened_at",
-                 "progress")  # fmt: skip
+                 "progress", "said_ready_at")  # fmt: skip
 
     def __init__(
         self,
@@ -62,9 +67,10 @@ class Opening:
         self._loop = asyncio.get_running_loop()
         self._nonce = secrets.token_hex(8)
         self._busy = False
-        self._checking: asyncio.Task[None] | None = None
+        self._board: LoopBoard | None = None
         self.progress = Progress(settings.requirements, selection.switches, accepted_at=self._loop.time())
         self.opened_at: float | None = None
+        self.said_ready_at: float | None = None
         self.missing: tuple[str, ...] = ()
         self.confirmed = False
         self._marked_late = False
@@ -75,11 +81,14 @@ class Opening:
     async def accepted(self) -> None:
         """The accept is on the wire."""
         self.progress.accepted_at = now = self._loop.time()
+        if self._selection.strategy.learns:
+            self.progress.learned = self._settings.timing.learned
+        if self.said_ready_at is not None:
+            self._settings.timing.set_up(0.0)
         self._lifecycle.move(State.HANDSHAKE_VALIDATING, now, "accepted")
         if not self._settings.requirements.authenticates or self.progress.authenticated:
             self._walk_to(State.SERVICE_DEPENDENCY_CHECK, "no authentication to wait for")
-        if self._settings.checks and self._selection.switches.dependency_validation:
-            self._checking = self._loop.create_task(run_checks(self._settings.checks, self._checked))
+        self._join_checks()
         verdict = self._selection.strategy.decide(self.progress, now)
         if verdict.action in (Action.OPEN, Action.DEGRADE):
             await self._open(verdict)  # here, so that connection_ready is the first frame after the accept
@@ -94,17 +103,22 @@ class Opening:
 
     def acknowledged(self, nonce: str) -> None:
         """The client answered connection_ready."""
-        self.confirmed = self.confirmed or nonce == self._nonce
+        if nonce != self._nonce or self.confirmed or self.progress.announced_at is None:
+            return
+        self.confirmed = self.progress.acknowledged = True
+        self._settings.timing.round_trip(self._loop.time() - self.progress.announced_at)
+        self.reconsider()
 
     def spoke(self) -> None:
         """The client's first message was read."""
+        self.progress.client_spoke = True
         self.reconsider()
 
     def mark_authenticated(self) -> None:
         self.progress.reported = self.progress.authenticated = True
         if self._lifecycle.state is State.HANDSHAKE_VALIDATING:
             self._walk_to(State.SERVICE_DEPENDENCY_CHECK, "the application authenticated the client")
-        self.reconsider()
+        self._hear()
 
     def mark_service(self, name: str, ok: bool, why: str = "") -> None:
         first = ok and name in self.progress.requirements.required and not self.progress.services.get(name)
@@ -114,7 +128,7 @@ class Opening:
             self.failures[name] = why or "reported as failed by the application"
         if first and self._inbound.delivered:
             self._marked_late = True
-        self.reconsider()
+        self._hear()
 
     def mark_ready(self) -> None:
         self.progress.declared_ready = True
@@ -122,11 +136,30 @@ class Opening:
         for name in sorted(self.progress.requirements.required | self.progress.requirements.optional):
             self.mark_service(name, True)
 
+    def _hear(self) -> None:
+        """The application has said something."""
+        if self.said_ready_at is None and self.progress.said_ready:
+            self.said_ready_at = self._loop.time()
+            if self._lifecycle.state is not State.CONNECTING:
+                self._settings.timing.set_up(self.said_ready_at - self.progress.accepted_at)
+        self.reconsider()
+
+    def _join_checks(self) -> None:
+        wanted = self._selection.strategy.asks_checks and self._selection.switches.dependency_validation
+        if wanted and self._settings.board.checks:
+            self._board = self._settings.board.here()
+            for result in self._board.join(self._checked):
+                self._note(result)
+
     def _checked(self, result: CheckResult) -> None:
+        """An answer that was waited for, or one that changed since."""
+        self._note(result)
+        self.reconsider()
+
+    def _note(self, result: CheckResult) -> None:
         self.progress.checks[result.name] = result.ok
         if not result.ok:
             self.failures[f"check {result.name}"] = result.error
-        self.reconsider()
 
     # --- what is done about it ------------------------------------------------------------------------------------
 
@@ -136,11 +169,31 @@ class Opening:
         cut_short = bool(unsaid) and self.progress.reported and self._inbound.delivered
         return self._marked_late or cut_short
 
+    def held_too_long(self, ended_at: float | None) -> bool:
+        """The application had said that everything required is ready, and was held or turned away none the less."""
+        if self.said_ready_at is None:
+            return False
+        if self.opened_at is None and self._lifecycle.cause in _TURNED_AWAY:
+            return True
+        until = self.opened_at or ended_at or self._loop.time()
+        return until - self._could_open_at(self.said_ready_at) > HELD_TOLERANCE_S
+
+    def added_ms(self) -> float | None:
+        """What the strategy added, in milliseconds; None where the application never said so, or it never opened."""
+        if self.said_ready_at is None or self.opened_at is None:
+            return None
+        return milliseconds(max(self.opened_at - self._could_open_at(self.said_ready_at), 0.0))
+
+    def _could_open_at(self, said_ready_at: float) -> float:
+        return max(said_ready_at, self.progress.accepted_at)
+
     def reconsider(self) -> None:
         """Something became known, or time passed: ask the strategy again."""
         state = self._lifecycle.state
         if state.open:
             self._follow_services()
+        elif state is State.SERVICES_READY and self.progress.announced_at is not None:
+            self._conclude(self._selection.strategy.confirm(self.progress))
         elif not self._busy and state in (State.HANDSHAKE_VALIDATING, State.SERVICE_DEPENDENCY_CHECK):
             self._apply(self._selection.strategy.decide(self.progress, self._loop.time()))
 
@@ -149,8 +202,19 @@ class Opening:
         if not self._busy:
             self._apply(self._selection.strategy.at_deadline(self.progress))
 
-    def enable(self, why: str) -> None:
-        """Let messages flow. Does nothing unless the announcement is out, or has had its time."""
+    def unconfirmed(self) -> None:
+        """The announcement, and the client's answer where it is waited for, have had their time."""
+        self._conclude(self._selection.strategy.unconfirmed(self.progress))
+
+    def _conclude(self, verdict: Verdict) -> None:
+        """After the announcement: enable, go on waiting, or reject."""
+        if verdict.action is Action.REJECT:
+            self._owner.reject(verdict.why, verdict.code)
+        elif verdict.action is Action.OPEN:
+            self._enable(verdict.why)
+
+    def _enable(self, why: str) -> None:
+        """Let messages flow."""
         if self._lifecycle.state is not State.SERVICES_READY:
             return
         self.opened_at = self._loop.time()
@@ -158,17 +222,18 @@ class Opening:
         self._lifecycle.move(target, self.opened_at, why)
         self._inbound.open()
         self._owner.changed()
+        self.reconsider()  # what was said during the announcement
 
     def end(self) -> None:
-        """The connection is over: stop checking."""
-        if self._checking is not None:
-            self._checking.cancel()
+        """The connection is over: hear no more of the checks."""
+        if self._board is not None:
+            self._board.leave(self._checked)
 
     def _apply(self, verdict: Verdict) -> None:
         if verdict.action is Action.HOLD:
             self._owner.changed(verdict.until)
         elif verdict.action is Action.REJECT:
-            self._owner.reject(verdict.why)
+            self._owner.reject(verdict.why, verdict.code)
         else:
             self._spawn(self._open(verdict))
 
@@ -186,7 +251,15 @@ class Opening:
         except OSError:
             self._owner.lost()
         else:
-            self.enable(verdict.why)
+            self._announced(verdict.why)
+
+    def _announced(self, why: str) -> None:
+        """Nothing is waited for where nothing was announced."""
+        if not self._settings.announce:
+            self._enable(why)
+            return
+        self.progress.announced_at = self._loop.time()
+        self._conclude(self._selection.strategy.confirm(self.progress))
 
     async def _announce(self) -> None:
         if not self._settings.announce:

@@ -6,8 +6,8 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from connections.flags.evaluation import evaluate
-from connections.gate.lifecycle import Cause
 from connections.gate.strategies import DEFAULT_STRATEGY, Strategy, Switches, build
+from connections.gate.telemetry import ConnectionRecord
 
 STRATEGY = "readiness-strategy"
 PARAMETERS = "readiness-parameters"
@@ -51,7 +51,7 @@ class Flags(Protocol):
     def evaluated(self, evaluations: Iterable[tuple[str, str]]) -> None:
         """Count one connection's evaluations."""
 
-    def ended(self, strategy: str, cause: Cause) -> None:
+    def ended(self, record: ConnectionRecord) -> None:
         """Count one connection's end."""
 
 
@@ -71,7 +71,7 @@ class StaticFlags:
     def evaluated(self, evaluations: Iterable[tuple[str, str]]) -> None:
         return
 
-    def ended(self, strategy: str, cause: Cause) -> None:
+    def ended(self, record: ConnectionRecord) -> None:
         return
 
 
@@ -128,7 +128,7 @@ def select(snapshot: Snapshot, context: Mapping[str, Any]) -> Selection:
         evaluations.append((key, variant))
         if problem:
             problems.append(problem)
-    built = build(values[STRATEGY], values[PARAMETERS])
+    built = build(values[STRATEGY], values[PARAMETERS], snapshot.environment)
     switches = Switches(
         dependency_validation=values["dependency-validation"],
         adaptive_timing=values["adaptive-timing"],

@@ -71,6 +71,11 @@ class ConnectionRecord:
     """The application's messages that had to wait in line: accepted = delivered + evicted + expired + held."""
     gaps: int = 0
     """How often the client was told that events were dropped."""
+    false_not_ready: bool = False
+    """The application had said that everything required is ready, and the gate went on holding, or closed."""
+    added_ms: float | None = None
+    """From what the application said until messages could flow: what the strategy added. None where it never said so,
+    or they never flowed."""
 
     def to_json(self) -> str:
         return json.dumps({"event": "connection_end", **asdict(self)}, separators=(",", ":"))
@@ -115,11 +120,11 @@ class Counters:
             for flag, variant in evaluations:
                 _count(self._evaluations, flag, variant)
 
-    def ended(self, strategy: str, cause: Cause) -> None:
+    def ended(self, record: ConnectionRecord) -> None:
         """Count one connection's end."""
         with self._lock:
             self._changes += 1
-            _count(self._connections, strategy, cause.value)
+            _count(self._connections, record.strategy, record.cause.value)
 
     def totals(self) -> Totals:
         """The counts so far."""

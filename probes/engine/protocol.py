@@ -136,6 +136,13 @@ class Protocol(ClientProtocol):
         """Queue bytes that are ready to be sent: a request whose text was known."""
         self.writes.append(data)
 
+    def release(self) -> None:
+        """Take no more bytes. The parser's frame, the tracebacks of what stopped it, and the protocol hold each other,
+        and with them all that was read."""
+        self.parser.close()
+        self.parser_exc = self.handshake_exc = None
+        self.reader.discard()
+
     def offered(self) -> tuple[str, ...]:
         """The subprotocols that the request offered."""
         return tuple(self.available_subprotocols or ())

@@ -151,8 +151,8 @@ class Session(Conversation):
         return writes[0] if len(writes) == 1 else b"".join(writes)
 
     def release(self) -> None:
-        """Let the parser go once the outcome is taken: its frame and the protocol hold each other."""
-        self._protocol.parser.close()
+        """Let go, once the outcome is taken, of what would else wait for a collection of garbage."""
+        self._protocol.release()
 
     # The upgrade. ----------------------------------------------------------------------------------------------------
 

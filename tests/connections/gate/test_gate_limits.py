@@ -178,7 +178,7 @@ async def test_draining_closes_1012_and_refuses_newcomers_with_503(ended: Record
         with pytest.raises(InvalidStatus) as refusal:
             await connect(server.ws)
         assert refusal.value.response.status_code == 503
-        assert {record["cause"] for record in ended(2)} == {"drained"}
+        assert {record["cause"] for record in ended(3)} == {"drained"}
 
 
 async def test_a_server_that_stops_without_draining_is_told_apart_from_its_clients(ended: Records) -> None:

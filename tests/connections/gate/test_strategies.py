@@ -1,17 +1,14 @@
-"""Strategies are pure: progress and time in, one verdict out."""
+"""Strategies are pure: progress and time in, one verdict out. Those that wait for what is needed."""
 
 from typing import Any
 
-import pytest
-
-from connections.gate.errors import InvalidParameters
+from connections.gate.lifecycle import State
 from connections.gate.strategies import (
-    STRATEGIES,
     Action,
+    ClientInit,
     DependencyGate,
-    FixedDelay,
-    Immediate,
     Progress,
+    ReadyAck,
     Requirements,
     Switches,
     build,
@@ -28,18 +25,6 @@ def progress(requirements: Requirements = CHAT, **known: Any) -> Progress:
 def ready(**more: Any) -> Progress:
     services = {"redis": True, "llm": True, **more.pop("services", {})}
     return progress(authenticated=True, reported=True, services=services, **more)
-
-
-def test_immediate_waits_for_nothing() -> None:
-    assert Immediate().decide(progress(), 100.0).action is Action.OPEN
-
-
-def test_a_fixed_delay_opens_at_its_instant_whatever_is_ready() -> None:
-    strategy = FixedDelay(milliseconds=50)
-    early = strategy.decide(progress(), 100.049)
-    assert early.action is Action.HOLD
-    assert early.until == pytest.approx(100.05)
-    assert strategy.decide(progress(), 100.05).action is Action.OPEN
 
 
 def test_the_gate_waits_for_authentication_and_every_required_service() -> None:
@@ -115,45 +100,35 @@ def test_parameters_may_make_a_declared_service_optional_but_not_invent_one() ->
     assert (verdict.action, verdict.missing) == (Action.DEGRADE, ("llm", "search"))
 
 
-def test_parameters_come_from_the_strategys_own_member() -> None:
-    parameters = {"fixed_delay": {"milliseconds": 7}, "dependency_gate": {"timeout_seconds": 3}}
-    assert build("fixed_delay", parameters) == (FixedDelay(milliseconds=7.0), ())
-    assert build("dependency_gate", parameters).strategy.hold_limit_s == 3
+def test_with_ready_ack_the_client_must_answer_what_it_was_told() -> None:
+    """dependency_gate first; then the answer, or its time."""
+    strategy = ReadyAck()
+    assert strategy.decide(progress(), 100.0).action is Action.HOLD
+    assert strategy.decide(ready(services={"search": True}), 100.0).action is Action.OPEN
+    assert strategy.confirm(ready()).action is Action.HOLD
+    assert strategy.confirm(ready(acknowledged=True)).action is Action.OPEN
+    assert strategy.limits_s == {State.SERVICE_DEPENDENCY_CHECK: 12, State.SERVICES_READY: 2}
 
 
-@pytest.mark.parametrize(
-    ("parameters", "field"),
-    [
-        ({"milliseconds": -1}, "fixed_delay.milliseconds"),
-        ({"milliseconds": True}, "fixed_delay.milliseconds"),
-        ({"milliseconds": "50"}, "fixed_delay.milliseconds"),
-        ({"milliseconds": float("nan")}, "fixed_delay.milliseconds"),
-        ({"millis": 5}, "fixed_delay.millis"),
-    ],
-)
-def test_a_wrong_parameter_is_named_with_its_cure(parameters: dict[str, Any], field: str) -> None:
-    with pytest.raises(InvalidParameters) as caught:
-        FixedDelay.from_parameters(parameters)
-    assert caught.value.field == field
-    assert caught.value.cure
+def test_a_client_that_never_answers_is_opened_or_closed_as_legacy_says() -> None:
+    assert ReadyAck().unconfirmed(ready()).action is Action.OPEN
+    closing = ReadyAck(legacy="close").unconfirmed(ready())
+    assert (closing.action, closing.code) == (Action.REJECT, 4408)
 
 
-def test_a_wrong_parameter_never_stops_a_connection() -> None:
-    """The strategy runs on its defaults, and says so."""
-    built = build("fixed_delay", {"fixed_delay": {"milliseconds": 1e9}})
-    assert built.strategy == FixedDelay()
-    assert "fixed_delay.milliseconds" in built.problems[0]
-    assert build("fixed_delay", {"fixed_delay": 5}).problems
+def test_with_client_ack_off_nothing_waits_for_the_client() -> None:
+    off = Switches(client_ack=False)
+    assert ReadyAck(legacy="close").confirm(ready(switches=off)).action is Action.OPEN
+    assert ReadyAck(legacy="close").unconfirmed(ready(switches=off)).action is Action.OPEN
 
 
-def test_an_unknown_strategy_falls_back_to_the_dependency_gate_and_says_so() -> None:
-    built = build("telepathy", {})
-    assert built.strategy == DependencyGate()
-    assert "telepathy" in built.problems[0]
+def test_the_dependency_gate_does_not_wait_for_an_answer() -> None:
+    assert DependencyGate().confirm(ready()).action is Action.OPEN
 
 
-def test_every_strategy_is_registered_under_its_own_name_and_runs_without_parameters() -> None:
-    assert {"immediate", "fixed_delay", "dependency_gate"} <= set(STRATEGIES)
-    for name, cls in STRATEGIES.items():
-        assert cls().name == name
-        assert cls().decide(progress(), 100.0).action in Action
+def test_client_init_opens_with_the_first_frame_and_closes_4408_without_one() -> None:
+    strategy = ClientInit()
+    held = strategy.decide(progress(), 102.9)
+    assert (held.action, held.until) == (Action.HOLD, 103.0)
+    assert strategy.decide(progress(client_spoke=True), 100.0).action is Action.OPEN
+    assert (strategy.decide(progress(), 103.0).action, strategy.decide(progress(), 103.0).code) == (Action.REJECT, 4408)

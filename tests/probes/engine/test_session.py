@@ -1,6 +1,8 @@
 """The conversation, sans-IO: the same bytes give the same outcome, however they are split."""
 
+import gc
 import json
+import weakref
 import zlib
 from collections.abc import Iterator
 
@@ -282,3 +284,18 @@ def test_a_server_that_closes_behind_its_last_event_has_done_nothing_wrong() -> 
     outcome = conversation.outcome()
     assert outcome.ok, outcome
     assert (outcome.close_code, outcome.close_reason, outcome.closed_by) == (1012, "done", "peer")
+
+
+def test_a_session_that_was_released_goes_without_a_collection_of_garbage() -> None:
+    """Else what a hostile server sent would stay: the parser that refused it, and its traceback, hold the protocol."""
+    conversation = Conversation()
+    conversation.feed(conversation.answer, b"\x83\x7e\x40\x00" + b"x" * 16_384, at=MS)
+    assert conversation.outcome().kind is FailureKind.PROTOCOL_ERROR
+    gone = weakref.ref(conversation.session._protocol)
+    gc.disable()
+    try:
+        conversation.session.release()
+        del conversation
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -1,0 +1,159 @@
+"""How one connection ends: the reason is named once, the close or refusal goes on the wire once, and the application
+meets its disconnect. Whoever asks first wins; asking again does nothing."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Protocol
+
+from connections.gate.inbound import Inbound, Message
+from connections.gate.lifecycle import Cause, Lifecycle, State
+from connections.gate.outbound import Outbound
+
+DENIAL = "websocket.http.response"
+_REFUSED_SEND = (OSError, RuntimeError)
+"""What servers raise for a send after the connection is over: an OSError by the specification, a RuntimeError where
+their own close came first."""
+
+SERVICE_RESTART = 1012
+"""What servers say for themselves when they stop (IANA WebSocket close code registry)."""
+
+_REASON_BYTES = 120
+"""A close frame holds 123 bytes of reason (RFC 6455, 5.5.1)."""
+
+
+class Owner(Protocol):
+    """The connection that ends."""
+
+    def changed(self, until: float | None = None) -> None:
+        """The state, or what is due next, changed."""
+
+
+class Ending:
+    """One connection's end, and what is known of it so far."""
+
+    __slots__ = ("_can_deny", "_grace_s", "_inbound", "_lifecycle", "_loop", "_outbound", "_owner", "close_code",
+                 "closed_by", "error", "evict_at", "left_at", "why")  # fmt: skip
+
+    def __init__(
+        self,
+        owner: Owner,
+        lifecycle: Lifecycle,
+        inbound: Inbound,
+        outbound: Outbound,
+        *,
+        scope: Mapping[str, Any],
+        grace_s: float,
+    ) -> None:
+        self._owner = owner
+        self._lifecycle = lifecycle
+        self._inbound = inbound
+        self._outbound = outbound
+        self._can_deny = DENIAL in (scope.get("extensions") or {})
+        self._grace_s = grace_s
+        self._loop = asyncio.get_running_loop()
+        self.close_code: int | None = None
+        self.closed_by = ""
+        self.why = ""
+        self.error = ""
+        self.left_at: float | None = None
+        """When the connection was over for the client."""
+        self.evict_at: float | None = None
+        """When an application that does not notice is cancelled."""
+
+    @property
+    def left(self) -> bool:
+        return self.left_at is not None
+
+    @property
+    def grace_over(self) -> bool:
+        return self.left_at is not None and self._loop.time() - self.left_at > self._grace_s
+
+    def end(self, cause: Cause, why: str, *, through: State | None = None) -> None:
+        """Name the terminal reason, if there is none yet, and close."""
+        if self._lifecycle.end(cause, self._loop.time(), why, through=through):
+            self.why = why
+        self._owner.changed()
+
+    # --- the client's side ----------------------------------------------------------------------------------------
+
+    def disconnected(self, message: Message, *, in_setup: bool) -> None:
+        """The connection is over for the client. First news wins."""
+        if self.left_at is not None:
+            return
+        code = message.get("code", 1005)
+        if self._lifecycle.cause is None:
+            self.close_code, self.closed_by = code, "server" if code == SERVICE_RESTART else "client"
+        if code == SERVICE_RESTART:
+            self.end(Cause.DRAINED, "the server is shutting down")
+        elif in_setup:
+            self.end(Cause.CLIENT_GONE, "the client left before it was ready")
+        else:
+            self.end(Cause.CLIENT_CLOSED, "the client left")
+        self._leave(message, hold=in_setup, evict=in_setup)
+
+    # --- the gate's side ------------------------------------------------------------------------------------------
+
+    async def close(self, code: int, cause: Cause, why: str, *, through: State = State.CLOSING) -> None:
+        """Close with `code`; does nothing where the connection already has a terminal reason."""
+        if self._lifecycle.cause is not None:
+            return
+        self.close_code, self.closed_by = code, "gate"
+        self.end(cause, why, through=through)
+        reason = why.encode()[:_REASON_BYTES].decode(errors="ignore")
+        self._leave({"type": "websocket.disconnect", "code": code, "reason": reason}, hold=True, evict=True)
+        with suppress(*_REFUSED_SEND):
+            await self._outbound.control({"type": "websocket.close", "code": code, "reason": reason})
+        self.end(cause, why)
+
+    async def refuse(self, status: int, why: str, cause: Cause = Cause.NEVER_ACCEPTED) -> None:
+        """Refuse the upgrade with an HTTP status; with 403 where the server cannot say another."""
+        if self._lifecycle.cause is not None:
+            return
+        self.closed_by = "gate"
+        self.end(cause, why)
+        self._leave({"type": "websocket.disconnect", "code": 1006, "reason": why}, hold=True, evict=True)
+        with suppress(*_REFUSED_SEND):
+            if self._can_deny:
+                headers = [(b"content-type", b"text/plain"), (b"retry-after", b"1")]
+                await self._outbound.control({"type": f"{DENIAL}.start", "status": status, "headers": headers})
+                await self._outbound.control({"type": f"{DENIAL}.body", "body": why.encode()})
+            else:
+                await self._outbound.control({"type": "websocket.close", "code": 1013, "reason": why})
+
+    # --- the application's side -----------------------------------------------------------------------------------
+
+    async def close_for_application(self, message: Message) -> None:
+        """The application sends its own close."""
+        cause, why = Cause.SELF_CLOSED, "the application closed"
+        if self._lifecycle.state is State.CONNECTING:
+            cause, why = Cause.NEVER_ACCEPTED, "the application refused it"
+        self.close_code, self.closed_by = message.get("code", 1000), "application"
+        self.end(cause, why, through=State.CLOSING)
+        with suppress(OSError):
+            await self._outbound.control(message)
+        self.end(cause, why)
+        self._leave({"type": "websocket.disconnect", "code": self.close_code, "reason": message.get("reason") or ""})
+
+    async def deny_for_application(self, message: Message) -> None:
+        """The application refuses the upgrade with an HTTP response of its own (ASGI extension)."""
+        await self._outbound.control(message)
+        if message["type"] == f"{DENIAL}.body" and not message.get("more_body", False):
+            self.closed_by = "application"
+            self.end(Cause.NEVER_ACCEPTED, "the application refused it")
+
+    def torn_down(self) -> None:
+        """The application has returned or raised, and nothing more can happen."""
+        self.end(Cause.CANCELLED, "the application was torn down")
+        if self.left_at is None:
+            self.left_at = self._loop.time()
+
+    def _leave(self, disconnect: Message, *, hold: bool = False, evict: bool = False) -> None:
+        if self.left_at is None:
+            self.left_at = self._loop.time()
+        if hold:
+            self._inbound.hold()
+        if evict:
+            self.evict_at = self.left_at + self._grace_s
+        self._inbound.end(disconnect)
+        self._owner.changed()
