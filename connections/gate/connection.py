@@ -74,7 +74,7 @@ class Connection:
         self.changed()
         try:
             try:
-                await application(self._scope, self.inbound.receive, self.send)
+                await application(self._scope, self.inbound.receive, self.outbound.send)
             except Exception as error:
                 if await self._application_raised(error):
                     raise

@@ -5,8 +5,13 @@ client -> gate   ready_ack
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+_SPACE = " \t\n\r"
+_scan: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
+"""What json.loads calls inside, at a third of its price. Raises StopIteration where no value begins."""
+
 
 TERMINAL_EVENT = "agent_completed"
 """The last event of a run: it carries `last_seq`, so that a client can tell a lost tail from a short run."""
@@ -72,11 +77,12 @@ class Numbering:
     rest of the frame keeps its exact bytes (big integers, float spellings, escapes, key order).
     """
 
-    __slots__ = ("epoch", "last")
+    __slots__ = ("_head", "epoch", "last")
 
     def __init__(self, epoch: str) -> None:
         self.epoch = epoch
         self.last = 0
+        self._head = f'{{"epoch": "{epoch}", "seq": '
 
     @property
     def next_seq(self) -> int:
@@ -84,18 +90,34 @@ class Numbering:
 
     def event_type(self, text: str) -> str | None:
         """The type of the event that `number` would number, or None where it would number nothing."""
-        event = _event(text)
-        return None if event is None else str(event["type"])
+        event = _object(text) or {}
+        kind = event.get("type")
+        return kind if type(kind) is str and "seq" not in event and "epoch" not in event else None
 
     def number(self, text: str) -> str:
         """`text` with its numbers, or `text` itself where it is no event."""
-        event = _event(text)
-        if event is None:
+        # Every event passes here, so this is one function: `_object`, without the calls.
+        if text[:1] != "{":
+            return self._number_after_space(text)
+        try:
+            event, end = _scan(text, 0)
+        except (ValueError, StopIteration, RecursionError):
             return text
-        self.last += 1
-        tail = f'"last_seq": {self.last}, ' if event["type"] == TERMINAL_EVENT and "last_seq" not in event else ""
-        at = text.index("{") + 1
-        return f'{text[:at]}"epoch": "{self.epoch}", "seq": {self.last}, {tail}{text[at:]}'
+        if end != len(text) and text[end:].strip(_SPACE):
+            return text
+        kind = event.get("type")
+        if type(kind) is not str or "seq" in event or "epoch" in event:
+            return text
+        self.last = last = self.last + 1
+        if kind == TERMINAL_EVENT and "last_seq" not in event:
+            return f'{self._head}{last}, "last_seq": {last}, {text[1:]}'
+        return f"{self._head}{last}, {text[1:]}"
+
+    def _number_after_space(self, text: str) -> str:
+        event = text.lstrip(_SPACE)
+        if event[:1] != "{" or (numbered := self.number(event)) is event:
+            return text
+        return text[: len(text) - len(event)] + numbered
 
 
 def size_of(message: Mapping[str, Any]) -> int:
@@ -104,16 +126,6 @@ def size_of(message: Mapping[str, Any]) -> int:
     if text is not None:
         return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
     return len(message.get("bytes") or b"")
-
-
-def _event(text: str) -> dict[str, Any] | None:
-    """The members of an event that carries no numbers yet."""
-    if '"type"' not in text:
-        return None
-    event = _object(text)
-    if event is None or not isinstance(event.get("type"), str) or "seq" in event or "epoch" in event:
-        return None
-    return event
 
 
 def _text(**members: Any) -> str:

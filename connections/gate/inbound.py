@@ -64,30 +64,25 @@ class Owner(Protocol):
         """More came in while held than may be held."""
 
 
-class Lookout(set["Inbound"]):
-    """Those of one event loop whose application is away. Ticks only while there are any."""
+class Lookout:
+    """Those of one event loop whose messages pass straight through. Ticks only while any of them does."""
 
-    __slots__ = ("loop", "ticking")
+    __slots__ = ("_active", "loop")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__()
         self.loop = loop
-        self.ticking = False
+        self._active: list[Inbound] = []
 
-    def begin(self) -> None:
-        """Tick."""
-        self.ticking = True
-        self.loop.call_later(TICK_S, self._tick)
+    def add(self, inbound: "Inbound") -> None:
+        """Look at `inbound` at the next tick."""
+        if not self._active:
+            self.loop.call_later(TICK_S, self._tick)
+        self._active.append(inbound)
 
     def _tick(self) -> None:
-        away = list(self)
-        self.clear()
-        for inbound in away:
-            inbound.read_ahead()
-        if away:
-            self.begin()
-        else:
-            self.ticking = False
+        active, self._active = self._active, []
+        for inbound in active:
+            inbound.looked_at()
 
 
 class Inbound:
@@ -97,26 +92,9 @@ class Inbound:
     its client down as it would without a gate.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_asked",
-        "_buffer",
-        "_disconnect",
-        "_limits",
-        "_lookout",
-        "_loop",
-        "_open",
-        "_over",
-        "_owner",
-        "_passed",
-        "_reader",
-        "_receive",
-        "_room",
-        "_spoken",
-        "_straight",
-        "_waiter",
-        "backpressure",
-    )  # fmt: skip
+    __slots__ = ("_asked", "_buffer", "_disconnect", "_flows", "_limits", "_lookout", "_loop", "_open", "_over",
+                 "_owner", "_passed", "_passed_then", "_reader", "_receive", "_room", "_spoken", "_straight", "_waiter",
+                 "_watched", "backpressure")  # fmt: skip
 
     def __init__(self, receive: Receive, owner: Owner, limits: Limits, lookout: Lookout) -> None:
         self.backpressure = 0
@@ -131,8 +109,8 @@ class Inbound:
         self._room: asyncio.Future[None] | None = None
         self._reader: asyncio.Task[None] | None = None
         self._straight = _OFF
-        self._passed = 0
-        self._asked = self._open = self._over = self._spoken = False
+        self._passed = self._passed_then = 0
+        self._asked = self._flows = self._open = self._over = self._spoken = self._watched = False
 
     @property
     def counts(self) -> Counts:
@@ -152,27 +130,30 @@ class Inbound:
     def open(self) -> None:
         """Enable the consumer."""
         self._open = True
+        self._flows = self._disconnect is None
         self._wake()
 
     def hold(self) -> None:
         """Disable the consumer: nothing more is handed over."""
         self._open = False
-        if self._straight == _READY:
-            self._straight = _OFF
+        self._stem()
 
     def end(self, disconnect: Message) -> None:
         """No more will come: the consumer gets `disconnect`, after what is held where it is enabled."""
         if self._disconnect is None:
             self._disconnect = disconnect
-        if self._straight == _READY:
-            self._straight = _OFF
+        self._stem()
         self._wake()
         _resolve(self._room)
+
+    def _stem(self) -> None:
+        self._flows = False
+        if self._straight == _READY:
+            self._straight = _OFF
 
     def stop(self) -> None:
         """The application is over."""
         self._over = True
-        self._lookout.discard(self)
         if self._reader is not None:
             self._reader.cancel()
 
@@ -180,15 +161,23 @@ class Inbound:
 
     async def receive(self) -> Message:
         """The application's `receive()`: the connect, then messages in order once open, then the disconnect."""
-        if self._straight == _READY:
-            message = await self._pass_straight()
-            if self._spoken and self._straight and message["type"] == "websocket.receive":
-                text = message.get("text")
-                if text is None or '"ready_ack"' not in text:
-                    self._passed += 1
-                    return message
-            self._take_in(message)
-        return await self._next()
+        if self._straight != _READY:
+            return await self._next()
+        self._straight = _WAITING
+        try:
+            message = await self._receive()
+        except OSError:
+            message = self._gone()
+        finally:
+            self._straight = _READY if self._flows else _OFF
+            if not self._watched:
+                self._watch()
+        if self._straight and message["type"] == "websocket.receive":
+            text = message.get("text")
+            if text is None or '"ready_ack"' not in text:
+                self._passed += 1
+                return message
+        return message if self._passes(message) else await self._next()
 
     async def _next(self) -> Message:
         if not self._asked:
@@ -196,36 +185,57 @@ class Inbound:
             return await self._receive()
         self._owner.asked()
         while True:
-            if self._open and self._buffer and (message := self._take(self._buffer)) is not None:
-                return message
+            if self._open and self._buffer and (held := self._take(self._buffer)) is not None:
+                return held
             if self._disconnect is not None:
                 return self._disconnect
             if self._waiter is not None or self._straight == _WAITING:
                 raise RuntimeError("receive() is already awaited: a connection has one consumer")
-            if self._open and self._reader is None:
-                self._take_in(await self._pass_straight())
-            else:
+            if not self._open or self._reader is not None:
                 await self._wait()
+            elif self._passes(message := await self._pass_straight()):
+                return message
 
     async def _pass_straight(self) -> Message:
         """Wait for the server as the application would without a gate."""
         self._straight = _WAITING
-        self._lookout.discard(self)
         try:
             return await self._receive()
         except OSError:
-            self._owner.lost()
-            return {"type": "websocket.disconnect", "code": 1006}
+            return self._gone()
         finally:
-            self._straight = _READY if self._open and self._disconnect is None else _OFF
+            self._straight = _READY if self._flows and self._spoken else _OFF
             self._watch()
 
+    def _passes(self, message: Message) -> bool:
+        """Whether a message that came straight is for the application now; else it is heard, or held."""
+        if self._for_the_gate(message):
+            return False
+        if not self._open or self._buffer:
+            self._hold(message)
+            return False
+        self._passed += 1
+        self._speak()
+        return True
+
+    def _gone(self) -> Message:
+        self._owner.lost()
+        return {"type": "websocket.disconnect", "code": 1006}
+
     def _watch(self) -> None:
-        """The application is about to be away."""
-        lookout = self._lookout
-        lookout.add(self)
-        if not lookout.ticking:
-            lookout.begin()
+        """The application may be away at the next tick."""
+        if not self._watched and not self._over:
+            self._watched = True
+            self._lookout.add(self)
+
+    def looked_at(self) -> None:
+        """A tick: read ahead for an application that is away, and look again where messages pass."""
+        self._watched = False
+        if self._straight != _WAITING:
+            self.read_ahead()
+        elif self._passed != self._passed_then:
+            self._passed_then = self._passed
+            self._watch()
 
     async def _wait(self) -> None:
         """Until something changes. A cancelled wait loses nothing: the head stays held."""
@@ -240,7 +250,7 @@ class Inbound:
         buffer.expire(self._loop.time())
         message = buffer.take() if buffer else None
         _resolve(self._room)
-        if self._reader is None and not buffer and self._disconnect is None:
+        if self._reader is None and not buffer and self._flows:
             self._straight = _READY
         return message
 
@@ -271,10 +281,6 @@ class Inbound:
         finally:
             self._reader = None
 
-    def _take_in(self, message: Message) -> None:
-        if not self._for_the_gate(message):
-            self._hold(message)
-
     def _for_the_gate(self, message: Message) -> bool:
         """Hear what is not for the application."""
         if message["type"] != "websocket.receive":
@@ -297,11 +303,16 @@ class Inbound:
         self._buffer.expire(now)
         size, priority = frames.size_of(message), limits.priority_of(message)
         overflow = self._buffer.offer(message, size=size, priority=priority, now=now).overflow
-        if not self._spoken:
-            self._spoken = True
-            self._owner.spoke()
+        self._speak()
         if overflow:
             self._owner.overflowed()
+
+    def _speak(self) -> None:
+        if not self._spoken:
+            self._spoken = True
+            if self._flows and self._reader is None and not self._buffer:
+                self._straight = _READY
+            self._owner.spoke()
 
     def _fits(self, message: Message) -> bool:
         return self._buffer is None or self._buffer.fits(frames.size_of(message))
