@@ -71,10 +71,10 @@ class Server:
 
 
 @contextmanager
-def serving(kind: str) -> Iterator[Server]:
+def serving(kind: str, application: str) -> Iterator[Server]:
     """A server of its own process, warmed up."""
     port = free_port()
-    command = [sys.executable, "-m", "benchmarks.gate_overhead_server", kind, str(port)]
+    command = [sys.executable, "-m", "benchmarks.gate_overhead_server", application, kind, str(port)]
     with subprocess.Popen(command) as process:
         try:
             wait_until(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0, 20, f"the {kind} server listens")
@@ -249,9 +249,9 @@ def _talk(server: Server, clients: dict[int, Client], seconds: float) -> tuple[f
     return answered / (now - began), spent * 1e6 / max(answered - waiting, 1)
 
 
-def crowd(kind: str, count: int) -> dict[str, float]:
+def crowd(kind: str, application: str, count: int) -> dict[str, float]:
     """`count` idle connections on a fresh server: KiB each, and how many of a sample still answer."""
-    with serving(kind) as server, ExitStack() as stack:
+    with serving(kind, application) as server, ExitStack() as stack:
         before = server.resident_kib()
         clients = []
         for _ in range(count):
@@ -295,6 +295,7 @@ def _may_open(count: int) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--application", choices=["asgi", "starlette"], default="starlette")
     parser.add_argument("--rounds", type=int, default=20, help="of 50 first answers and of one block of messages")
     parser.add_argument("--tick", type=float, default=0.01, help="seconds between two new connections")
     parser.add_argument("--seconds", type=float, default=1.0, help="of one block of messages")
@@ -306,10 +307,10 @@ def main() -> int:
         arguments.rounds, arguments.seconds, arguments.crowd = 3, 0.3, min(arguments.crowd, 300)
     _may_open(arguments.crowd)
     with ExitStack() as stack:
-        servers = [stack.enter_context(serving(kind)) for kind in _KINDS]
+        servers = [stack.enter_context(serving(kind, arguments.application)) for kind in _KINDS]
         answers = first_answers(servers, arguments.rounds, arguments.tick)
         talk = messages(servers, arguments.rounds, arguments.seconds)
-    idle = {kind: crowd(kind, arguments.crowd) for kind in _KINDS}
+    idle = {kind: crowd(kind, arguments.application, arguments.crowd) for kind in _KINDS}
     found = _figures(answers, talk, idle)
     if arguments.json:
         arguments.json.write_text(json.dumps(found))

@@ -96,17 +96,17 @@ class Numbering:
 
     def number(self, text: str) -> str:
         """`text` with its numbers, or `text` itself where it is no event."""
-        # Every event passes here, so this is one function: `_object`, without the calls.
-        if text[:1] != "{":
-            return self._number_after_space(text)
+        # Every event passes here: one function, one parse, no call that can be spared.
         try:
             event, end = _scan(text, 0)
-        except (ValueError, StopIteration, RecursionError):
+            kind = event["type"]
+        except StopIteration:
+            return self._number_after_space(text)
+        except (ValueError, LookupError, TypeError, RecursionError):
+            return text
+        if kind.__class__ is not str or "seq" in event or "epoch" in event:
             return text
         if end != len(text) and text[end:].strip(_SPACE):
-            return text
-        kind = event.get("type")
-        if type(kind) is not str or "seq" in event or "epoch" in event:
             return text
         self.last = last = self.last + 1
         if kind == TERMINAL_EVENT and "last_seq" not in event:
@@ -115,7 +115,7 @@ class Numbering:
 
     def _number_after_space(self, text: str) -> str:
         event = text.lstrip(_SPACE)
-        if event[:1] != "{" or (numbered := self.number(event)) is event:
+        if event is text or event[:1] != "{" or (numbered := self.number(event)) is event:
             return text
         return text[: len(text) - len(event)] + numbered
 
