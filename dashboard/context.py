@@ -8,6 +8,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 
 from dashboard.permissions import ADMINISTRATOR, RESPONDER, allows
+from dashboard.practice import rows
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,15 @@ PAGES = (
     MenuItem("Rollback", "/rollback/", "rollback"),
     MenuItem("Audit", "/audit/"),
 )
+PRACTICE = MenuItem("Practice", "/practice/")
+"""Only where there are reference services, and for those who may act."""
 
 
 def console(request: HttpRequest) -> dict[str, Any]:
     """The menu with the current page marked, what the person may do, and the name of the clock that pages show."""
     user = getattr(request, "user", AnonymousUser())  # absent where a request failed before it was authenticated
-    menu = [MenuItem(page.label, page.href, page.icon, _is_current(page.href, request.path)) for page in PAGES]
+    pages = (*PAGES, PRACTICE) if allows(user, RESPONDER) and rows.places() else PAGES
+    menu = [MenuItem(page.label, page.href, page.icon, _is_current(page.href, request.path)) for page in pages]
     more = [item for item in menu if not item.icon]
     return {
         "menu": menu,

@@ -82,6 +82,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("PORT", "8000", "Port of the web server.", _port),
     Setting("REFERENCE_PORTS", "8101,8102", "Ports of the reference services: staging, production.", _ports),
     Setting(
+        "READYWIRE_CONTROL_TOKEN",
+        "",
+        "Token with which faults are switched on in the reference services. Empty: made by `make serve` into DATA_DIR.",
+    ),
+    Setting(
         "PUBLIC_URL", "", "Address people use, for sign-in links. Empty: http://127.0.0.1:PORT. https secures cookies."
     ),
     Setting("TIME_ZONE", "UTC", "Time zone in which pages show clock times."),
@@ -173,6 +178,7 @@ def read(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
     values["SECRET_KEY"] = values["SECRET_KEY"] or secret_key(values["DATA_DIR"])
     values["DATABASE_URL"] = values["DATABASE_URL"] or f"sqlite:///{values['DATA_DIR'] / 'readywire.sqlite3'}"
     values["REDIS_URL"] = values["REDIS_URL"] or embedded_redis_url(values["DATA_DIR"])
+    values["READYWIRE_CONTROL_TOKEN"] = values["READYWIRE_CONTROL_TOKEN"] or kept_control_token(values["DATA_DIR"])
     values["PUBLIC_URL"] = (values["PUBLIC_URL"] or f"http://127.0.0.1:{values['PORT']}").rstrip("/")
     return values
 
@@ -183,6 +189,19 @@ def secret_key(data_dir: Path) -> str:
     if not path.exists():
         write_private(path, secrets.token_urlsafe(50), replace=False)
     return path.read_text()
+
+
+def made_control_token(data_dir: Path) -> str:
+    """The token in DATA_DIR, made once. Raises SettingError where it cannot be written."""
+    if not kept_control_token(data_dir):
+        write_private(data_dir / "control_token", "rwc_" + secrets.token_urlsafe(32), replace=False)
+    return kept_control_token(data_dir)
+
+
+def kept_control_token(data_dir: Path) -> str:
+    """The token that `serve` left; "" where it never ran: then there are no reference services to practise on."""
+    path = data_dir / "control_token"
+    return path.read_text().strip() if path.exists() else ""
 
 
 def embedded_redis_url(data_dir: Path) -> str:

@@ -69,3 +69,15 @@ class Submission(models.Model):
     author = models.CharField(max_length=150)
     result = models.JSONField(default=dict)
     at = models.DateTimeField(default=timezone.now, db_index=True)
+
+
+class PracticedFault(models.Model):
+    """One fault that was started in a reference service, as pages tell it without asking the service. It is on while
+    `until` lies ahead: a fault that is ended early has its `until` moved to that moment."""
+
+    target = models.ForeignKey("probes.Target", on_delete=models.CASCADE, related_name="practiced_faults")
+    fault = models.CharField(max_length=40)
+    parameters = models.JSONField(default=dict)
+    by = models.CharField(max_length=150)
+    started_at = models.DateTimeField()
+    until = models.DateTimeField(db_index=True)

@@ -51,9 +51,14 @@ def recorder() -> Command:
     return Command("recorder", (_PYTHON, "manage.py", "recorder"), "writes results")
 
 
-def reference(environment: str, port: int, *, readywire_url: str, key: str, cache: str) -> Command:
-    """A watched chat service in miniature, which fetches its flags from this Readywire."""
+def reference(environment: str, port: int, *, readywire_url: str, key: str, cache: str, control_token: str) -> Command:
+    """A watched chat service in miniature, which fetches its flags from this Readywire, and takes faults."""
     arguments = (_PYTHON, "-m", "connections.reference", "--environment", environment, "--port", str(port))
-    variables = {"READYWIRE_URL": readywire_url, "READYWIRE_KEY": key, "READYWIRE_CACHE": cache}
+    variables = {
+        "READYWIRE_URL": readywire_url,
+        "READYWIRE_KEY": key,
+        "READYWIRE_CACHE": cache,
+        "READYWIRE_CONTROL_TOKEN": control_token,
+    }
     note = f"reference chat, ws://127.0.0.1:{port}/ws/chat"
     return Command(environment, arguments, note, variables, f"http://127.0.0.1:{port}/healthz")

@@ -1,15 +1,19 @@
 """What the flags pages and their live topic show: who holds the served revision, the flags in words, the history."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.utils import timezone
 
 from connections.flags import reading
 from connections.flags.reading import Holder
 from connections.models import Environment, Revision
+from dashboard.real_connections import cell
+from dashboard.sentences import plural
 
 FORGOTTEN_AFTER = timedelta(hours=1)
 """A server that has not reported for so long is gone: it is neither counted nor listed."""
@@ -50,6 +54,7 @@ def flags_state(environment_key: str, *, now: datetime | None = None) -> dict[st
         "total": len(counted),
         "sentence": propagation_sentence(stage.revision, counted, found),
         "servers": [_server(one, stage.revision) for one in found],
+        "server_url": settings.PUBLIC_URL,
     }
 
 
@@ -154,7 +159,27 @@ def _server(one: Holder, revision: int) -> dict[str, Any]:
     else:
         late = f", after {took(one.took)}" if one.took is not None else ""
         state, note = "held", f"holds revision {revision}{late}"
-    return {"instance": one.instance, "library": one.library_version, "state": state, "note": note}
+    return {"instance": one.instance, "library": one.library_version, "state": state, "note": note, "met": _met(one)}
+
+
+def _met(one: Holder) -> str:
+    """What its real connections met: "1,204 connections ended since 05:12:08: 31 % left before ready (29 to 33 %)"."""
+    causes = Counter[str]()
+    for counts in one.connections.values():
+        causes.update(counts)
+    since = f" since {timezone.localtime(one.counting_since):%H:%M:%S}" if one.counting_since else ""
+    whole = causes.total()
+    if not whole:
+        return f"no connection has ended{since}"
+    turned_away = causes["not_ready"] + causes["overflow"]
+    parts = [_share(causes["client_gone"], whole, "left before ready")]
+    parts += [_share(turned_away, whole, "turned away, not ready")] if turned_away else []
+    return f"{plural(whole, 'connection')} ended{since}: {', '.join(parts)}"
+
+
+def _share(part: int, whole: int, words: str) -> str:
+    read = cell(part, whole)
+    return f"{read.share} {words}" + (f" ({read.bounds})" if read.bounds else "")
 
 
 def _names(names: list[str], most: int = 5) -> str:

@@ -3,6 +3,7 @@
 from connections.flags import control, keys, reading
 from connections.models import ServerKey, Version
 from probes import targets
+from probes.engine.script import Script
 from probes.models import Target
 
 AUTHOR = "readywire"
@@ -10,6 +11,8 @@ KEY_NAME = "reference chat"
 INTERVAL_MS = 2_000
 DEADLINE_MS = 3_000
 """Above the longest setup of a reference service (1.2 s), so that silence at the deadline is the fault, not haste."""
+EVENTS_WITHIN_S = 1.0
+"""Far above what an answer takes (some 25 ms), and far enough below the deadline that a late event is seen as late."""
 _TARGETS = {
     "staging": ("staging-chat", "Staging chat"),
     "production": ("production-chat", "Production chat"),
@@ -31,8 +34,12 @@ def prepare(ports: tuple[int, int]) -> dict[str, str]:
 
 def _point_target(environment: str, url: str) -> None:
     slug, name = _TARGETS[environment]
+    script = Script(events_within_s=EVENTS_WITHIN_S).to_json()
     if Target.objects.filter(slug=slug).exists():
-        Target.objects.filter(slug=slug, is_reference=True).exclude(url=url).update(url=url)
+        ours = Target.objects.filter(slug=slug, is_reference=True)
+        ours.exclude(url=url).update(url=url)
+        if untouched := ours.filter(script=Script().to_json()).first():
+            targets.update_target(untouched, by=AUTHOR, reason="An event may take a second", script=script)
         return
     targets.create_target(
         by=AUTHOR,
@@ -41,6 +48,7 @@ def _point_target(environment: str, url: str) -> None:
         name=name,
         slug=slug,
         url=url,
+        script=script,
         interval_ms=INTERVAL_MS,
         deadline_ms=DEADLINE_MS,
         is_reference=True,

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import connection
 
+from connections.models import ConnectionCount
 from probes import partitions
 from probes.models import RaceCheck, ResidentLife, Result, Rollup, Transcript
 
@@ -15,8 +16,8 @@ MOST_STEPS = 500
 
 
 def tidy(now: datetime) -> int:
-    """Delete results, transcripts and lives older than RAW_DAYS, rollups older than MINUTE_DAYS and HOUR_DAYS,
-    race checks older than HOUR_DAYS.
+    """Delete results, transcripts and lives older than RAW_DAYS, rollups older than MINUTE_DAYS and HOUR_DAYS, counts
+    of real connections older than MINUTE_DAYS, race checks older than HOUR_DAYS.
 
     Returns how many rows went; dropped partitions are not counted.
     """
@@ -28,6 +29,7 @@ def tidy(now: datetime) -> int:
     gone += _delete(ResidentLife._meta.db_table, "ended < %s", raw)
     for width, days in ((Rollup.Width.MINUTE, settings.MINUTE_DAYS), (Rollup.Width.HOUR, settings.HOUR_DAYS)):
         gone += _delete(Rollup._meta.db_table, f"width = {width.value} AND start < %s", now - timedelta(days=days))
+    gone += _delete(ConnectionCount._meta.db_table, "minute < %s", now - timedelta(days=settings.MINUTE_DAYS))
     gone += _delete(RaceCheck._meta.db_table, "asked_at < %s", now - timedelta(days=settings.HOUR_DAYS))
     return gone
 

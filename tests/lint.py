@@ -11,7 +11,7 @@ CHECKS: dict[str, list[str]] = {
     "ruff": [str(BIN / "ruff"), "check", "."],
     "format": [str(BIN / "ruff"), "format", "--check", "."],
     "imports": [str(BIN / "lint-imports"), "--no-cache"],
-    "types": [str(BIN / "mypy"), "connections", "probes", "dashboard", "tests", "manage.py"],
+    "types": [str(BIN / "mypy"), "connections", "probes", "dashboard", "tests", "examples", "manage.py"],
     "templates": [str(BIN / "djlint"), "templates", "--lint", "--quiet"],
     "image": [str(BIN / "hadolint"), "Dockerfile"],
     "compose": [str(BIN / "check-jsonschema"), "--builtin-schema", "vendor.compose-spec", "compose.yaml"],

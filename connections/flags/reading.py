@@ -1,6 +1,6 @@
 """What the store says: flag sets, their history, and who holds which revision. Reads only."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -44,6 +44,9 @@ class Holder:
     """It holds another revision than the one that is served."""
     silent: bool
     """It has not reported for longer than three reports take."""
+    counting_since: datetime | None
+    connections: Mapping[str, Mapping[str, int]]
+    """{strategy: {cause: n}} since then."""
 
 
 SILENT_AFTER = timedelta(seconds=30)
@@ -138,4 +141,6 @@ def _holder(server: WatchedServer, served: int, committed_at: datetime | None, n
         took=took,
         behind=server.held_revision != served,
         silent=now - server.reported_at > SILENT_AFTER,
+        counting_since=server.counting_since,
+        connections=server.connections,
     )

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from connections.gate.ending import SERVICE_RESTART, Ending
-from connections.gate.errors import ClientGone, EndedBeforeReady
+from connections.gate.errors import ClientGone, EndedBeforeReady, OutOfOrder
 from connections.gate.inbound import Inbound, Lookout, Message, Receive
 from connections.gate.lifecycle import Cause, Consequence, Lifecycle, Observer, State
 from connections.gate.opening import Opening, Spawn
@@ -21,15 +21,15 @@ from connections.gate.settings import Settings
 from connections.gate.strategies import Verdict
 
 Scope = MutableMapping[str, Any]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+Application = Callable[[Any, Any, Any], Awaitable[Any]]
+"""`Any`: frameworks type the three arguments of ASGI differently, and none of them is wrong."""
 
 
 class Connection:
     """One connection. Created when the server offers it, run once."""
 
-    __slots__ = ("_application", "_evicted", "_loop", "_scope", "_spawn",
-                 "_timer", "_waiters", "connection_id", "ending", "inbound", "lifecycle", "opening", "outbound",
-                 "selection")  # fmt: skip
+    __slots__ = ("_accepting", "_application", "_evicted", "_loop", "_scope", "_spawn", "_timer", "_waiters",
+                 "connection_id", "ending", "inbound", "lifecycle", "opening", "outbound", "selection")  # fmt: skip
 
     def __init__(
         self,
@@ -48,6 +48,7 @@ class Connection:
         self._scope: Scope = {**scope, SCOPE_KEY: Readiness(self)}
         self._spawn = spawn
         self._application: asyncio.Task[Any] | None = None
+        self._accepting: Message | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._waiters: list[asyncio.Future[None]] | None = None
         self._evicted = False
@@ -80,6 +81,7 @@ class Connection:
                     raise
             else:
                 await self._application_returned()
+            await self.ending.settled()
         except asyncio.CancelledError:
             if not self._cancelled_by_us():
                 self.ending.end(Cause.CANCELLED, "the server cancelled the application", through=State.FAILED)
@@ -90,18 +92,20 @@ class Connection:
     async def send(self, message: Message) -> None:
         """The application's `send`. To a client that has left it does nothing, until the grace is over."""
         kind = message["type"]
-        if self.ending.left_at is not None:
-            await self._send_to_nobody(kind)
-        elif kind == "websocket.send":
+        if kind == "websocket.send" and self.ending.carries:
             try:
                 await self.outbound.event(message)
             except OSError:
                 self.outbound.undelivered += 1
                 self.lost()
+        elif self.ending.left_at is not None:
+            await self._send_to_nobody(kind)
         elif kind == "websocket.accept":
             await self._accept(message)
         elif kind == "websocket.close":
             await self.ending.close_for_application(message)
+        elif kind == "websocket.send":
+            raise OutOfOrder("websocket.send before websocket.accept: accept the connection first")
         else:
             await self.ending.deny_for_application(message)
 
@@ -116,14 +120,30 @@ class Connection:
             raise ClientGone(f"the connection is over: {self.lifecycle.cause}")
 
     async def _accept(self, message: Message) -> None:
-        self.lifecycle.move(State.ACCEPTED, self._loop.time(), "the application accepted")
-        try:
-            await self.outbound.control({**message, "headers": [*message.get("headers", ()), *self._headers()]})
-        except OSError:
-            self.lost()
-        if self.ending.left_at is None:
+        now, defer = self._loop.time(), self.selection.strategy.defers_accept
+        if defer:
+            self.lifecycle.move(State.HANDSHAKE_VALIDATING, now, "the application accepted, and its client waits")
+            self.outbound.hold()
+        else:
+            self.lifecycle.move(State.ACCEPTED, now, "the application accepted")
+        self.ending.carries = True
+        self._accepting = message
+        if not defer:
+            await self.upgrade()
+        if not self.left:
             self.inbound.start()
             await self.opening.accepted()
+
+    async def upgrade(self) -> None:
+        """Put the application's accept on the wire, once."""
+        accept, self._accepting = self._accepting, None
+        if accept is None:
+            return
+        self.ending.upgraded = True
+        try:
+            await self.outbound.control({**accept, "headers": [*accept.get("headers", ()), *self._headers()]})
+        except OSError:
+            self.lost()
 
     def _headers(self) -> list[tuple[bytes, bytes]]:
         headers = [(b"readiness-strategy", self.strategy_name.encode())]
@@ -163,6 +183,10 @@ class Connection:
     def asked(self) -> None:
         self.opening.asked()
 
+    def stop_reading(self) -> None:
+        """Ask the server for nothing more."""
+        self.inbound.stop()
+
     def acknowledged(self, nonce: str) -> None:
         self.opening.acknowledged(nonce)
 
@@ -196,13 +220,11 @@ class Connection:
             self.lifecycle.move(State.DRAINING, self._loop.time(), "the server is going away")
             self.inbound.hold()
             self.changed()
-        elif self.lifecycle.state is State.CONNECTING:
-            self._spawn(self.ending.refuse(503, "the server is going away", Cause.DRAINED))
         else:
             self.finish_drain()
 
     def finish_drain(self) -> None:
-        """Close 1012."""
+        """Close 1012; refuse with 503 where the upgrade is still waited for."""
         self._spawn(self.ending.close(SERVICE_RESTART, Cause.DRAINED, "the server is going away"))
 
     # --- what is known of it --------------------------------------------------------------------------------------

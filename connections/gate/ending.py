@@ -18,6 +18,12 @@ their own close came first."""
 SERVICE_RESTART = 1012
 """What servers say for themselves when they stop (IANA WebSocket close code registry)."""
 
+PRIVATE_CODES = 4000
+"""Close codes from here on are for private use (RFC 6455, 7.4.2): 1012 becomes 4012."""
+
+_STATUS = {1011: 500}
+"""What a close code is for a client that has no upgrade yet; 503 for all others."""
+
 _REASON_BYTES = 120
 """A close frame holds 123 bytes of reason (RFC 6455, 5.5.1)."""
 
@@ -28,12 +34,15 @@ class Owner(Protocol):
     def changed(self, until: float | None = None) -> None:
         """The state, or what is due next, changed."""
 
+    def stop_reading(self) -> None:
+        """Before any close: Granian sends none while a receive is outstanding."""
+
 
 class Ending:
     """One connection's end, and what is known of it so far."""
 
-    __slots__ = ("_can_deny", "_grace_s", "_inbound", "_lifecycle", "_loop", "_outbound", "_owner", "close_code",
-                 "closed_by", "error", "evict_at", "left_at", "why")  # fmt: skip
+    __slots__ = ("_can_deny", "_closing", "_grace_s", "_inbound", "_lifecycle", "_loop", "_outbound", "_owner",
+                 "carries", "close_code", "closed_by", "error", "evict_at", "left_at", "upgraded", "why")  # fmt: skip
 
     def __init__(
         self,
@@ -52,6 +61,11 @@ class Ending:
         self._can_deny = DENIAL in (scope.get("extensions") or {})
         self._grace_s = grace_s
         self._loop = asyncio.get_running_loop()
+        self._closing: asyncio.Future[None] | None = None
+        self.carries = False
+        """The application has accepted, and the connection is not over: its messages are taken."""
+        self.upgraded = False
+        """The accept is on the wire."""
         self.close_code: int | None = None
         self.closed_by = ""
         self.why = ""
@@ -95,16 +109,44 @@ class Ending:
     # --- the gate's side ------------------------------------------------------------------------------------------
 
     async def close(self, code: int, cause: Cause, why: str, *, through: State = State.CLOSING) -> None:
-        """Close with `code`; does nothing where the connection already has a terminal reason."""
+        """Close with `code`, or refuse the upgrade where it is still waited for. Does nothing where the connection
+        already has a terminal reason."""
+        if not self.upgraded:
+            await self.refuse(_STATUS.get(code, 503), why, cause)
+            return
         if self._lifecycle.cause is not None:
             return
         self.close_code, self.closed_by = code, "gate"
         self.end(cause, why, through=through)
         reason = why.encode()[:_REASON_BYTES].decode(errors="ignore")
         self._leave({"type": "websocket.disconnect", "code": code, "reason": reason}, hold=True, evict=True)
-        with suppress(*_REFUSED_SEND):
-            await self._outbound.control({"type": "websocket.close", "code": code, "reason": reason})
+        self._owner.stop_reading()
+        self._closing = self._loop.create_future()
+        try:
+            with suppress(*_REFUSED_SEND):
+                await self._send_close(code, reason)
+        finally:
+            self._closing.set_result(None)
         self.end(cause, why)
+
+    async def _send_close(self, code: int, reason: str) -> None:
+        """With `code`, or with its private counterpart where the server refuses to send that one: Daphne's protocol
+        library allows applications 1000 and 3000 to 4999 only, and raises a bare Exception."""
+        try:
+            await self._outbound.control({"type": "websocket.close", "code": code, "reason": reason})
+        except _REFUSED_SEND:
+            raise
+        except Exception:
+            if code >= PRIVATE_CODES:
+                raise
+            private = code % 1000 + PRIVATE_CODES
+            await self._outbound.control({"type": "websocket.close", "code": private, "reason": reason})
+
+    async def settled(self) -> None:
+        """Return when a close of the gate is no longer on its way. Granian closes without a code where the application
+        returns before."""
+        if self._closing is not None:
+            await asyncio.wait([self._closing])
 
     async def refuse(self, status: int, why: str, cause: Cause = Cause.NEVER_ACCEPTED) -> None:
         """Refuse the upgrade with an HTTP status; with 403 where the server cannot say another."""
@@ -130,6 +172,7 @@ class Ending:
             cause, why = Cause.NEVER_ACCEPTED, "the application refused it"
         self.close_code, self.closed_by = message.get("code", 1000), "application"
         self.end(cause, why, through=State.CLOSING)
+        self._owner.stop_reading()
         with suppress(OSError):
             await self._outbound.control(message)
         self.end(cause, why)
@@ -145,12 +188,14 @@ class Ending:
     def torn_down(self) -> None:
         """The application has returned or raised, and nothing more can happen."""
         self.end(Cause.CANCELLED, "the application was torn down")
+        self.carries = False
         if self.left_at is None:
             self.left_at = self._loop.time()
 
     def _leave(self, disconnect: Message, *, hold: bool = False, evict: bool = False) -> None:
         if self.left_at is None:
             self.left_at = self._loop.time()
+        self.carries = False
         if hold:
             self._inbound.hold()
         if evict:

@@ -7,6 +7,7 @@ GateError
 ├── InvalidParameters      a strategy's parameters are not what its schema says; names the field and the cure
 ├── InvalidSetting         an argument of ReadinessGate; names it and the cure; also a ValueError
 ├── UnknownConnection      the registry was asked for a connection that it does not know; also a LookupError
+├── OutOfOrder             the application sent a message before its accept; also a RuntimeError, as servers raise
 ├── EndedBeforeReady       `wait_ready()` on a connection that ended first
 ├── ClientGone             a send long after the client left; also a ConnectionError, as the ASGI specification asks
 └── FlagSourceError        the flag server's answer cannot be used; the last known good stays
@@ -69,6 +70,10 @@ class UnknownConnection(GateError, LookupError):
         self.connection_id = connection_id
 
 
+class OutOfOrder(GateError, RuntimeError):
+    """The application sent what the ASGI specification does not allow yet; the message says what comes first."""
+
+
 class EndedBeforeReady(GateError):
     """The connection ended before it was ready; `cause` is the terminal reason."""
 
@@ -90,12 +95,13 @@ class FlagSourceError(GateError):
 
 
 class FlagServerRefused(FlagSourceError):
-    """The flag server answered with `status`."""
+    """The flag server answered with `status`; it asked to be left alone for `retry_after_s` seconds, if at all."""
 
-    def __init__(self, status: int, what: str) -> None:
+    def __init__(self, status: int, what: str, *, retry_after_s: float = 0.0) -> None:
         cure = "check READYWIRE_KEY (manage.py server_key create prints a key)" if status in (401, 403) else "retrying"
         super().__init__(f"the flag server answered {status} to {what}; {cure}")
         self.status = status
+        self.retry_after_s = retry_after_s
 
 
 class DefinitionsInvalid(FlagSourceError):

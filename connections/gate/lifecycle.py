@@ -41,7 +41,8 @@ _ENDS = frozenset({State.FAILED, State.CLOSED})
 
 TRANSITIONS: Mapping[State, frozenset[State]] = MappingProxyType(
     {
-        State.CONNECTING: _ENDS | {State.ACCEPTED},
+        # The second: deferred_accept sets up while the client still waits for its upgrade.
+        State.CONNECTING: _ENDS | {State.ACCEPTED, State.HANDSHAKE_VALIDATING},
         State.ACCEPTED: _ENDS | {State.HANDSHAKE_VALIDATING, State.CLOSING},
         State.HANDSHAKE_VALIDATING: _ENDS | {State.AUTHENTICATED, State.CLOSING},
         State.AUTHENTICATED: _ENDS | {State.SERVICE_DEPENDENCY_CHECK, State.CLOSING},
@@ -63,7 +64,8 @@ SETUP_PATH = (
     State.SERVICE_DEPENDENCY_CHECK,
     State.SERVICES_READY,
 )
-"""No connection opens without passing these, however fast."""
+"""No connection opens without passing these, however fast; accepted alone is passed over where the accept is deferred,
+and then goes on the wire in services_ready."""
 
 
 class Consequence(StrEnum):
@@ -74,6 +76,7 @@ class Consequence(StrEnum):
     CLOSE_1011 = "close 1011: internal error"
     DECIDE = "open, degrade, or close 1013, as the strategy decides"
     OPEN_UNCONFIRMED = "open without the client's acknowledgement"
+    CLOSE_STALLED = "close 1013: the client stopped reading"
     CLOSE_1012 = "close 1012: service restart"
     ABORT = "stop waiting for the close and cancel the application"
 
@@ -98,7 +101,11 @@ DEADLINES: Mapping[State, Deadline] = MappingProxyType(
         State.FAILED: Deadline(2.0, Consequence.ABORT),
     }
 )
-"""The open states have none: they end when a peer leaves, the application closes, or the server drains."""
+"""The open states may last: they end when a peer leaves, the application closes, or the server drains."""
+
+SEND_STALL = Deadline(10.0, Consequence.CLOSE_STALLED)
+"""What bounds the open states, too: it counts from the last instant at which the client took anything of what is being
+sent to it, and is watched by `outbound`."""
 
 
 class Cause(StrEnum):
@@ -172,7 +179,7 @@ class Observer(Protocol):
 class Lifecycle:
     """One connection's state. `move` and `end` are the only ways to change it."""
 
-    __slots__ = ("_deadlines", "_entered", "_hold_limit", "_name", "_observer", "_spent", "_trail", "cause",
+    __slots__ = ("_deadlines", "_entered", "_name", "_observer", "_spent", "_trail", "cause",
                  "forgotten", "refusals", "state")  # fmt: skip
 
     def __init__(
@@ -180,12 +187,11 @@ class Lifecycle:
         now: float,
         *,
         deadlines: Mapping[State, Deadline] = DEADLINES,
-        hold_limit_s: float | None = None,
         name: str = "",
         observer: Observer | None = None,
     ) -> None:
-        """`hold_limit_s`: this connection's own deadline for the service dependency check; its strategy names it.
-        `observer` hears each step of `name`, the first one included."""
+        """`deadlines`: those of its strategy over those of its gate. `observer` hears each step of `name`, the first
+        one included."""
         self.state = State.CONNECTING
         self._name = name
         self._observer = observer
@@ -193,7 +199,6 @@ class Lifecycle:
         self.forgotten = 0
         self.refusals: tuple[Refusal, ...] = ()
         self._deadlines = deadlines
-        self._hold_limit = hold_limit_s
         self._entered = now
         self._spent: dict[State, float] = {}
         self._trail: list[Step] = []
@@ -248,8 +253,6 @@ class Lifecycle:
     @property
     def due_at(self) -> float | None:
         """When the current state's deadline passes, or None where it has none."""
-        if self.state is State.SERVICE_DEPENDENCY_CHECK and self._hold_limit is not None:
-            return self._entered + self._hold_limit
         deadline = self._deadlines.get(self.state)
         return None if deadline is None else self._entered + deadline.seconds
 

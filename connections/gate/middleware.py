@@ -17,11 +17,11 @@ from connections.gate.connection import Application, Connection, Scope
 from connections.gate.inbound import Lookout, Receive
 from connections.gate.lifecycle import Cause
 from connections.gate.listeners import Listeners, RecordListener, StepListener, Unsubscribe
+from connections.gate.options import Options, settings_of
 from connections.gate.outbound import Send
 from connections.gate.recording import record_of
 from connections.gate.registry import Registry
 from connections.gate.selection import Flags, Selector, StaticFlags
-from connections.gate.settings import Options, Settings
 from connections.gate.telemetry import emit
 
 
@@ -29,7 +29,7 @@ class ReadinessGate:
     """Holds a client's messages until the application is ready for them, by the strategy that the flags choose.
 
     `flags`: a FlagSource, or a mapping of flag keys to values or definitions that never change, or None for the coded
-    defaults. The other keyword arguments are those of `settings.Options`, each documented there with its default.
+    defaults. The other keyword arguments are those of `options.Options`, each documented there with its default.
     Raises InvalidSetting for an argument out of bounds.
     """
 
@@ -38,7 +38,7 @@ class ReadinessGate:
     ) -> None:
         self.app = app
         self.flags: Flags = StaticFlags(flags) if flags is None or isinstance(flags, Mapping) else flags
-        self._settings = Settings.of(**options)
+        self._settings = settings_of(**options)
         self._selector = Selector()
         self._listeners = Listeners()
         self._registry = Registry(keep_ended=self._settings.keep_ended)

@@ -32,6 +32,9 @@ class Owner(Protocol):
     def reject(self, why: str, code: int) -> None:
         """Close with `code`."""
 
+    async def upgrade(self) -> None:
+        """Put the accept on the wire, if it was deferred."""
+
     def lost(self) -> None:
         """A send found the client gone."""
 
@@ -79,13 +82,14 @@ class Opening:
     # --- what becomes known ---------------------------------------------------------------------------------------
 
     async def accepted(self) -> None:
-        """The accept is on the wire."""
+        """The application has accepted, and the accept is on the wire unless the strategy defers it."""
         self.progress.accepted_at = now = self._loop.time()
         if self._selection.strategy.learns:
             self.progress.learned = self._settings.timing.learned
         if self.said_ready_at is not None:
             self._settings.timing.set_up(0.0)
-        self._lifecycle.move(State.HANDSHAKE_VALIDATING, now, "accepted")
+        if self._lifecycle.state is State.ACCEPTED:
+            self._lifecycle.move(State.HANDSHAKE_VALIDATING, now, "accepted")
         if not self._settings.requirements.authenticates or self.progress.authenticated:
             self._walk_to(State.SERVICE_DEPENDENCY_CHECK, "no authentication to wait for")
         self._join_checks()
@@ -247,11 +251,14 @@ class Opening:
         self._walk_to(State.SERVICES_READY, verdict.why)
         self._owner.changed()
         try:
+            await self._owner.upgrade()
             await self._announce()
         except OSError:
             self._owner.lost()
         else:
             self._announced(verdict.why)
+        finally:
+            self._outbound.release()
 
     def _announced(self, why: str) -> None:
         """Nothing is waited for where nothing was announced."""

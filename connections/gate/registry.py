@@ -43,7 +43,6 @@ class Application(StrEnum):
 
 
 _TRANSPORT = {
-    State.CONNECTING: Transport.CONNECTING,
     State.CLOSING: Transport.CLOSING,
     State.FAILED: Transport.CLOSING,
     State.CLOSED: Transport.CLOSED,
@@ -162,37 +161,37 @@ def _explain_live(connection: Connection) -> Explanation:
         verdict = connection.verdict(now)
         if verdict.action is Action.HOLD:
             why, waiting_for = verdict.why, verdict.missing
-    return _explanation(life, connection.connection_id, connection.strategy_name, connection.flags_revision,
-                        why=why, waiting_for=waiting_for, now=now)  # fmt: skip
-
-
-def _explain_ended(ended: _Ended) -> Explanation:
-    record = ended.record
-    return _explanation(ended.lifecycle, record.connection_id, record.strategy, record.flags_revision,
-                        why=record.why, waiting_for=(), now=ended.clock())  # fmt: skip
-
-
-def _explanation(
-    life: Lifecycle,
-    connection_id: str,
-    strategy: str,
-    flags_revision: int | None,
-    *,
-    why: str,
-    waiting_for: tuple[str, ...],
-    now: float,
-) -> Explanation:
+    open_or_not_yet = Transport.OPEN if connection.ending.upgraded else Transport.CONNECTING
     return Explanation(
-        connection_id=connection_id,
+        connection_id=connection.connection_id,
         ready=life.state.open,
-        transport=_TRANSPORT.get(life.state, Transport.OPEN),
+        transport=_TRANSPORT.get(life.state, open_or_not_yet),
         application=_APPLICATION.get(life.state, Application.WAITING),
         why=why,
         state=life.state,
         in_state_s=max(0.0, now - life.since),
         waiting_for=waiting_for,
-        strategy=strategy,
-        flags_revision=flags_revision,
+        strategy=connection.strategy_name,
+        flags_revision=connection.flags_revision,
+        cause=life.cause,
+        trail=life.trail,
+        refused_transitions=life.refusals,
+    )
+
+
+def _explain_ended(ended: _Ended) -> Explanation:
+    life, record = ended.lifecycle, ended.record
+    return Explanation(
+        connection_id=record.connection_id,
+        ready=False,
+        transport=Transport.CLOSED,
+        application=Application.ENDED,
+        why=record.why,
+        state=life.state,
+        in_state_s=max(0.0, ended.clock() - life.since),
+        waiting_for=(),
+        strategy=record.strategy,
+        flags_revision=record.flags_revision,
         cause=life.cause,
         trail=life.trail,
         refused_transitions=life.refusals,

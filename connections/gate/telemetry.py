@@ -1,4 +1,4 @@
-"""One structured record per connection end, and the counters that the flag source reports.
+"""One structured record per connection end.
 
 Records are JSON objects, one per line, on the logger `readywire.gate` at level INFO (WARNING where the gate had to
 close). Their fields are those of `ConnectionRecord`, and `event` is always "connection_end". No message content, token
@@ -7,8 +7,7 @@ or header ever enters a record.
 
 import json
 import logging
-import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 from connections.gate.buffer import Counts
@@ -91,51 +90,3 @@ def emit(record: ConnectionRecord) -> None:
     level = logging.WARNING if record.cause in _LOUD or record.problems else logging.INFO
     if logger.isEnabledFor(level):
         logger.log(level, "%s", record.to_json())
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """Counts since the process started: evaluations by flag and variant, connections by strategy and cause. Totals, so
-    that a report that is lost, or arrives twice, changes nothing."""
-
-    evaluations: dict[str, dict[str, int]]
-    connections: dict[str, dict[str, int]]
-    changes: int
-    """Grows with every count: equal means nothing is new."""
-
-
-class Counters:
-    """Counts from any thread; the lock is held for a few additions only."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._evaluations: dict[str, dict[str, int]] = {}
-        self._connections: dict[str, dict[str, int]] = {}
-        self._changes = 0
-
-    def evaluated(self, evaluations: Iterable[tuple[str, str]]) -> None:
-        """Count one connection's evaluations: pairs of flag and variant."""
-        with self._lock:
-            self._changes += 1
-            for flag, variant in evaluations:
-                _count(self._evaluations, flag, variant)
-
-    def ended(self, record: ConnectionRecord) -> None:
-        """Count one connection's end."""
-        with self._lock:
-            self._changes += 1
-            _count(self._connections, record.strategy, record.cause.value)
-
-    def totals(self) -> Totals:
-        """The counts so far."""
-        with self._lock:
-            return Totals(_copy(self._evaluations), _copy(self._connections), self._changes)
-
-
-def _count(counts: dict[str, dict[str, int]], outer: str, key: str) -> None:
-    inner = counts.setdefault(outer, {})
-    inner[key] = inner.get(key, 0) + 1
-
-
-def _copy(counts: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
-    return {outer: dict(inner) for outer, inner in counts.items()}

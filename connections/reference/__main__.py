@@ -2,10 +2,12 @@
 
 Environment variables: READYWIRE_URL and READYWIRE_KEY (a server key), where the flags come from; without a URL the
 coded defaults hold. READYWIRE_CACHE, the folder of the last known good flags. READYWIRE_CHAT_TOKENS, users as
-"name=token,name=token"; without a token a client is a guest.
+"name=token,name=token"; without a token a client is a guest. READYWIRE_CONTROL_TOKEN, the token of the control call
+that switches faults on (see `control.py`); without it there is none.
 """
 
 import argparse
+import ipaddress
 import logging
 import os
 import signal
@@ -19,7 +21,10 @@ from uvicorn.config import WS_PROTOCOLS
 
 from connections.gate import FlagSource, ReadinessGate
 from connections.reference.app import create_app
+from connections.reference.control import LOOPBACK
+from connections.reference.practice import Practice
 from connections.reference.services import SETUP_SECONDS
+from connections.reference.wire import FaultyWire
 
 DRAIN_S = 0.3
 """What an answer in flight has to finish when the service stops: several times what one takes."""
@@ -72,7 +77,20 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--environment", choices=sorted(SETUP_SECONDS), default="development")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True, help="0 chooses a free one")
+    parser.add_argument(
+        "--control-host",
+        default=LOOPBACK,
+        type=_address,
+        help="the address on which control calls are taken; 0.0.0.0: any",
+    )
     return parser.parse_args(argv)
+
+
+def _address(text: str) -> str:
+    try:
+        return text if text == LOOPBACK else str(ipaddress.ip_address(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no IP address; give one, or {LOOPBACK}") from None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -90,17 +108,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     instance = f"{options.environment}-chat-1"
     source = flag_source(options.environment, instance)
     tokens = tokens_of(os.environ.get("READYWIRE_CHAT_TOKENS", ""))
-    gate = create_app(options.environment, instance=instance, flags=source, tokens=tokens)
-    serve(gate, listener, f"{instance}: ws://{options.host}:{listener.getsockname()[1]}/ws/chat")
+    practice = Practice()
+    gate = create_app(
+        options.environment,
+        instance=instance,
+        flags=source,
+        tokens=tokens,
+        practice=practice,
+        control_token=os.environ.get("READYWIRE_CONTROL_TOKEN", ""),
+        control_host=options.control_host,
+    )
+    greeting = f"{instance}: ws://{options.host}:{listener.getsockname()[1]}/ws/chat"
+    serve(FaultyWire(gate, practice), gate, listener, greeting)
     if source is not None:
         source.stop()
     return 0
 
 
-def serve(gate: ReadinessGate, listener: socket.socket, greeting: str) -> None:
+def serve(app: FaultyWire, gate: ReadinessGate, listener: socket.socket, greeting: str) -> None:
     """Run the service on an open socket until a signal ends it."""
     config = uvicorn.Config(
-        gate,
+        app,
         ws="websockets-sansio" if "websockets-sansio" in WS_PROTOCOLS else "auto",
         log_level="warning",
         access_log=False,

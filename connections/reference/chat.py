@@ -8,6 +8,7 @@ and the user hears nothing. Whether messages arrive in that window is the gate's
 import asyncio
 import json
 import logging
+import math
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,6 +17,8 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from connections.gate import Readiness, readiness
+from connections.reference.practice import Practice
+from connections.reference.running import Running
 from connections.reference.services import Services, set_up
 
 logger = logging.getLogger("readywire.reference")
@@ -46,12 +49,15 @@ def subject_of(offered: list[str], tokens: Mapping[str, str]) -> str:
 class Conversation:
     """One user's connection."""
 
-    def __init__(self, websocket: WebSocket, environment: str, subject: str, ready: Readiness) -> None:
+    def __init__(self, websocket: WebSocket, subject: str, ready: Readiness, lot: float) -> None:
         self.websocket = websocket
-        self.environment = environment
+        self.environment: str = websocket.app.state.environment
+        self.practice: Practice = websocket.app.state.practice
         self.subject = subject
         self.ready = ready
+        self.lot = lot
         self.services: Services | None = None
+        self._recovery: asyncio.Task[None] | None = None
 
     async def hold(self) -> None:
         """Listen from the first moment until the user leaves; the services are set up meanwhile."""
@@ -62,17 +68,32 @@ class Conversation:
         except WebSocketDisconnect:
             pass
         finally:
-            setup.cancel()
-            with suppress(asyncio.CancelledError):
-                await setup
+            for task in (setup, self._recovery):
+                if task is not None:
+                    task.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await task
 
     async def _set_up(self) -> None:
+        if slow := self.practice.met("slow_setup", self.lot):
+            await self.practice.hold_up(slow, slow.seconds())
         made: dict[str, Any] = {}
         async for name, service in set_up(self.environment):
+            if (down := self._down()) and down.parameters["service"] == name:
+                await self._fail_until_over(down)
             made[name] = service
             if len(made) == len(Services.__dataclass_fields__):
                 self.services = Services(**made)
             self.ready.service_ready(name)
+
+    def _down(self) -> Running | None:
+        return self.practice.met("dependency_down", self.lot)
+
+    async def _fail_until_over(self, down: Running) -> None:
+        name = str(down.parameters["service"])
+        self.ready.service_failed(name, "it refuses connections")
+        await self.practice.hold_up(down, math.inf)
+        self.ready.service_ready(name)
 
     async def _handle(self, text: str) -> None:
         try:
@@ -87,8 +108,15 @@ class Conversation:
     async def _answer(self, run_id: str, text: str) -> None:
         # No check that the services exist: the origin had none.
         services: Any = self.services
+        if down := self._down():
+            if self._recovery is None or self._recovery.done():
+                self._recovery = asyncio.create_task(self._fail_until_over(down))
+            raise ConnectionRefusedError(f"{down.parameters['service']} refuses connections")
         turn = services.database.remember(text)
         await self._emit("agent_started", run_id, agent_name="reference")
+        if self.practice.met("close_1011", self.lot):
+            await self.websocket.close(1011, "Internal error")
+            raise WebSocketDisconnect(1011)
         await services.llm.think()
         await self._emit("agent_thinking", run_id, text=f"turn {turn}")
         await services.llm.think()
@@ -107,14 +135,16 @@ class Conversation:
 
 async def chat(websocket: WebSocket) -> None:
     """The endpoint `/ws/chat`."""
-    state = websocket.app.state
-    ready = readiness(websocket.scope)
+    practice: Practice = websocket.app.state.practice
+    ready, lot = readiness(websocket.scope), practice.draw()
     offered = list(websocket.scope.get("subprotocols") or ())
+    if slow := practice.met("slow_accept", lot):
+        await practice.hold_up(slow, slow.seconds())
     await websocket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
     try:
-        subject = subject_of(offered, state.tokens)
+        subject = subject_of(offered, websocket.app.state.tokens)
     except UnknownToken:
         await websocket.close(4401, "unknown token")
         return
     ready.authenticated()
-    await Conversation(websocket, state.environment, subject, ready).hold()
+    await Conversation(websocket, subject, ready, lot).hold()

@@ -2,9 +2,10 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from dashboard.api import definitions, events, health, ofrep, race_checks, reports
+from dashboard.api import definitions, events, health, ofrep, openapi, race_checks, reports
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/v1/openapi.json", openapi.schema, name="openapi"),
     path("api/v1/definitions", definitions.definitions, name="definitions"),
     path("api/v1/definitions/stream", events.stream, name="definitions_stream"),
     path("api/v1/servers/report", reports.report, name="server_report"),

@@ -16,6 +16,7 @@ from connections.models import Environment, WatchedServer
 from dashboard.live.capacity import exceeded_workers
 from dashboard.live.sessions import living
 from dashboard.queries.overview import OverviewReader, Row
+from dashboard.queries.practice import notes
 from dashboard.queries.target import TargetReader
 from dashboard.queries_flags import flags_state
 from probes.models import RaceCheck, ResidentLife, Target, TargetStatus
@@ -71,11 +72,12 @@ class Topics:
 
     def _overview_topic(self, _: str, now: datetime) -> Data:
         shown = self._overview.read(now)
+        told = {"stories": shown.stories, "more": shown.more, "practised": notes(now)}
         return {
             "rows": self._as_data(shown.rows),
             "order": shown.order,
             "counts": dict(shown.counts),
-            "stories": render_to_string("overview/stories.html", {"stories": shown.stories, "more": shown.more}),
+            "stories": render_to_string("overview/stories.html", told),
         }
 
     def _as_data(self, rows: Sequence[Row]) -> dict[str, Data]:

@@ -13,10 +13,11 @@ from connections.flags.reading import flag_set, holders, slowest
 from connections.models import Revision
 from dashboard import sentences
 from dashboard.certificates import Told, told
-from dashboard.queries import race_checks
+from dashboard.queries import practice, race_checks
 from dashboard.queries.changes import GOVERNING_FLAGS, last_revisions
 from dashboard.queries.last_slots import figures
 from dashboard.queries.overview import late_after, shown_state
+from dashboard.queries.real_connections import real_connections_of
 from dashboard.queries.stories import FAILING, beginnings, with_counts
 from dashboard.sentences import Fault, Story
 from probes.models import Result, ServedCertificate, Target, TargetStatus
@@ -163,6 +164,10 @@ class TargetReader:
     def _told(self, row: ServedCertificate, now: datetime) -> Told:
         return told(row, now, self._zone, timedelta(days=settings.CERTIFICATE_WARNING_DAYS))
 
+    def practised(self, now: datetime) -> list[practice.Note]:
+        """The faults that are on in it on purpose."""
+        return practice.notes(now, self.target) if self.target.is_reference else []
+
     def changes(self) -> list[Revision]:
         """The newest revisions that touched a governing flag, newest first."""
         rows = Revision.objects.filter(environment_id=self.target.environment_id).order_by("-number")
@@ -174,14 +179,18 @@ class TargetReader:
         condition = self.condition(now)
         context = {"target": self.target, "condition": condition, "probes": self.probes(SIDE_PROBES)}
         context |= {"governing": self.governing(now), "revisions": self.changes()}
+        context |= {"real": real_connections_of(self.target, now)}
         return {
             "state": condition.state,
             "word": sentences.STATE_WORDS[condition.state],
             "sequence": condition.sequence,
             "result_at": condition.last_result_at,
-            "story": render_to_string("partials/story.html", {"story": condition.story}),
+            "story": render_to_string(
+                "target/story.html", {"story": condition.story, "practised": self.practised(now)}
+            ),
             "flags": render_to_string("target/flags.html", context),
             "changes": render_to_string("target/changes.html", context),
+            "real": render_to_string("target/real_connections.html", context),
             "last_probes": render_to_string("target/last_probes.html", context),
             "race_check": race_checks.live(self.target),
         }

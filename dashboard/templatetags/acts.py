@@ -11,6 +11,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from connections.flags.versions import FieldDiff, FlagDiff
+from dashboard.queries.practice import notes
+from probes.models import Target
 
 register = template.Library()
 LONGEST_VALUE = 400
@@ -38,6 +40,12 @@ def moment(at: datetime | str | None) -> SafeString | str:
 def flag_diff(diffs: list[FlagDiff]) -> dict[str, Any]:
     """The differences as removed and added lines: the served variant first, other fields as JSON."""
     return {"entries": [{"key": one.flag, "pairs": _pairs(one)} for one in diffs]}
+
+
+@register.inclusion_tag("practice/notes.html")
+def practice_notes(target: Target) -> dict[str, Any]:
+    """That a target's faults are on purpose, where they are."""
+    return {"practised": notes(timezone.now(), target) if target.is_reference else []}
 
 
 @register.filter

@@ -20,6 +20,8 @@ WORDS = {
     "flags.known_good": "Marked known-good",
     "race_check.started": "Started a race check",
     "race_check.cancelled": "Cancelled a race check",
+    "practice.started": "Started a fault",
+    "practice.ended": "Ended a fault",
     "person.added": "Added a person",
     "person.role": "Changed a role",
     "token.created": "Created an API token",

@@ -8,6 +8,7 @@ from django.views.decorators.gzip import gzip_page
 from dashboard import sentences
 from dashboard.permissions import VIEWER, require
 from dashboard.queries.overview import STATES, OverviewReader
+from dashboard.queries.practice import notes
 
 CHIPS = ("down", "degraded", "stale", "up", "paused", "unknown")
 
@@ -16,12 +17,14 @@ CHIPS = ("down", "degraded", "stale", "up", "paused", "unknown")
 @require(VIEWER)
 def overview(request: HttpRequest) -> HttpResponse:
     """The page. `?state=` and `?env=` narrow it; an unknown value counts as none."""
-    shown = OverviewReader().read(timezone.now())
+    now = timezone.now()
+    shown = OverviewReader().read(now)
     environments = {row.environment: (row.environment, row.environment_name) for row in shown.rows}
     state = request.GET.get("state", "")
     environment = request.GET.get("env", "")
     context = {
         "overview": shown,
+        "practised": notes(now),
         "state": state if state in STATES else "",
         "environment": environment if environment in environments else "",
         "environments": sorted(environments.values()),

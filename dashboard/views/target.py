@@ -16,6 +16,7 @@ from dashboard.charts.series import BY_KEY, DEFAULT_RANGE, RANGES, Range
 from dashboard.permissions import VIEWER, require
 from dashboard.queries import probe as probe_queries
 from dashboard.queries import race_checks
+from dashboard.queries.real_connections import real_connections_of
 from dashboard.queries.residents import residents_of
 from dashboard.queries.stories import FAILING
 from dashboard.queries.target import SIDE_PROBES, TABLE_PROBES, Condition, TargetReader
@@ -50,6 +51,7 @@ def _page(reader: TargetReader, context: dict[str, Any]) -> dict[str, Any]:
     return {
         "range": chosen,
         "condition": condition,
+        "practised": reader.practised(now),
         "word": sentences.STATE_WORDS[condition.state],
         "ranges": RANGES,
         "charts": {chart.key: chart for chart in built},
@@ -60,6 +62,7 @@ def _page(reader: TargetReader, context: dict[str, Any]) -> dict[str, Any]:
         "all_probes": probes,
         "governing": reader.governing(now),
         "revisions": reader.changes(),
+        "real": real_connections_of(reader.target, now),
         **race_checks.card(reader.target, race_checks.newest(reader.target, race_checks.CARD)),
     }
 

@@ -7,7 +7,7 @@ function fillFrom(chip, field) {
   field.focus();
 }
 
-function enhance(root) {
+export function enhance(root) {
   for (const chips of root.querySelectorAll("[data-fills]")) chips.hidden = false;
   for (const button of root.querySelectorAll("[data-copies]")) button.hidden = !navigator.clipboard;
   root.querySelector("[data-focus]")?.focus();

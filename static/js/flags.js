@@ -36,10 +36,12 @@ function patchServer(row, one) {
     servers.querySelector(`[data-cell="${CSS.escape(one.instance)}"]`)?.classList.toggle("cell--on", one.state === "held");
   }
   setText(figure(row, "note"), one.note);
+  setText(figure(row, "met"), one.met);
 }
 
 // A server came or went: the list is made anew, in the order of the message.
 function addServers(list) {
+  servers.querySelector("[data-install]")?.remove();
   let cells = servers.querySelector(".cells");
   let rows = servers.querySelector(".servers");
   if (!cells) {
@@ -58,13 +60,17 @@ function cellOf(one) {
   return cell;
 }
 
+function figureOf(name, className, text) {
+  const node = Object.assign(document.createElement("span"), { className, textContent: text });
+  node.dataset.figure = name;
+  return node;
+}
+
 function rowOf(one) {
   const row = document.createElement("li");
   row.dataset.server = one.instance;
   row.dataset.state = one.state;
   const name = Object.assign(document.createElement("span"), { className: "mono", textContent: one.instance });
-  const note = Object.assign(document.createElement("span"), { className: "live-figure", textContent: one.note });
-  note.dataset.figure = "note";
-  row.append(name, note);
+  row.append(name, figureOf("note", "live-figure", one.note), figureOf("met", "live-figure met", one.met));
   return row;
 }

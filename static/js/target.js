@@ -2,6 +2,7 @@
 import { listen } from "./live.js";
 import { setText } from "./time.js";
 import { setShape } from "./shapes.js";
+import { enhance } from "./acts.js";
 import { colour, draw, forgetColours } from "./plots.js";
 import { refreshResidents } from "./residents.js";
 
@@ -206,7 +207,7 @@ window.addEventListener("popstate", () => {
 });
 
 // Live
-const fragments = { story: "story", flags: "governing", changes: "changes", last_probes: "last-probes" };
+const fragments = { story: "story", flags: "governing", changes: "changes", real: "real-connections", last_probes: "last-probes" };
 let waiting = null;
 listen("target", ({ data: told }) => {
   setShape(document.getElementById("state-shape"), told.state);
@@ -225,6 +226,7 @@ function place() {
     node.innerHTML = waiting[key];
     node.dataset.html = waiting[key];
     window.htmx?.process(node);
+    enhance(node);
   }
 }
 setInterval(place, 1000);

@@ -34,7 +34,7 @@ PAGES = {
     "target-form": ("/targets/add/", ("residents",)),
     "target-up": ("/targets/chat/", ("healthy",)),
     "race-checks": ("/targets/staging-chat/race-checks/", ("failing",)),
-    "flags": ("/flags/?env=staging", ("failing",)),
+    "flags": ("/flags/?env=staging", ("failing", "empty")),
     "rollback": ("/rollback/?env=production", ("failing",)),
     "audit": ("/audit/", ("failing",)),
 }

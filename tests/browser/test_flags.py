@@ -58,6 +58,18 @@ def test_a_responder_changes_a_flag_and_watches_the_servers_take_it_up(web: Site
     expect(page.locator(".cell--on")).to_have_count(1)
 
 
+def test_the_first_watched_server_and_its_connections_appear_without_a_reload(web: Site) -> None:
+    page = web.visit("Vera", "viewer")
+    page.goto("/flags/?env=production")
+    expect(page.locator("#live")).to_have_text("Live")
+    expect(page.locator("[data-install]")).to_contain_text("server_key create --environment production")
+    web.report("production", "chat-9", 1)
+    expect(page.locator("[data-server=chat-9]")).to_contain_text("no connection has ended")
+    expect(page.locator("[data-install]")).to_have_count(0)
+    web.report("production", "chat-9", 1, immediate={"client_gone": 5, "client_closed": 15})
+    expect(page.locator("[data-server=chat-9]")).to_contain_text("20\u00a0connections ended")
+
+
 def test_undo_is_one_click_and_a_reason_away(web: Site) -> None:
     page = web.visit("Rosa", "responder")
     change(page, "staging", "client-ack")

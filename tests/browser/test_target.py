@@ -113,6 +113,24 @@ def test_new_probes_arrive_and_the_charts_follow(web: Site) -> None:
     expect(page.locator("#story")).to_contain_text("accepted but not ready")
 
 
+def test_real_connections_arrive_beside_the_probes(web: Site) -> None:
+    """An open page replaces the way to install the gate by what the first watched server tells, and follows it."""
+    page = web.visit("Vera", "viewer")
+    page.goto("/targets/orders-feed/")
+    panel = page.locator("#real-connections")
+    expect(page.locator("#live")).to_have_text("Live")
+    panel.get_by_role("button", name="Copy the command that makes a key").click()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == "python manage.py server_key create --environment production --name chat"
+    page.locator("h1").click()
+    page.locator("h1").hover()
+    web.report("production", "orders-1", 1, dependency_gate={"client_gone": 10, "client_closed": 90})
+    expect(panel).to_contain_text("100\u00a0connections ended: 10\u00a0% left before ready")
+    web.report("production", "orders-1", 1, dependency_gate={"client_gone": 30, "client_closed": 170})
+    expect(panel.locator(".real-strategy")).to_contain_text("dependency_gate200")
+    expect(panel).not_to_contain_text("server_key create")
+
+
 def test_a_part_with_focus_is_not_replaced_under_it(web: Site) -> None:
     page = web.visit("Vera", "viewer")
     page.goto(PAGE)

@@ -62,14 +62,14 @@ class Site:
         answer = httpx.get(f"{self.daphne.url}/api/v1/definitions", headers=self._key(environment))
         return int(answer.raise_for_status().json()["revision"])
 
-    def report(self, environment: str, instance: str, revision: int) -> None:
-        """A watched server says which revision it holds."""
+    def report(self, environment: str, instance: str, revision: int, **connections: dict[str, int]) -> None:
+        """A watched server says which revision it holds, and what its connections met by strategy and cause."""
         body = {
             "instance": instance,
             "library_version": "0.1.0",
             "held_revision": revision,
             "evaluations": {},
-            "connections": {},
+            "connections": connections,
         }
         sent = {**self._key(environment), "Content-Type": "application/json"}
         httpx.post(

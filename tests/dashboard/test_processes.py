@@ -35,6 +35,9 @@ def test_workers_of_one_machine_share_a_queue_and_have_names_of_their_own() -> N
 
 
 def test_no_process_carries_a_secret_on_its_command_line() -> None:
-    command = processes.reference("staging", 1, readywire_url="http://127.0.0.1:1", key="rws_secret", cache="x")
-    assert "rws_secret" not in " ".join(command.arguments)
+    command = processes.reference(
+        "staging", 1, readywire_url="http://127.0.0.1:1", key="rws_secret", cache="x", control_token="rwc_secret"
+    )
+    assert "_secret" not in " ".join(command.arguments)
     assert command.environment["READYWIRE_KEY"] == "rws_secret"
+    assert command.environment["READYWIRE_CONTROL_TOKEN"] == "rwc_secret"

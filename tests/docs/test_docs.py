@@ -8,16 +8,18 @@ from typing import get_args
 import pytest
 
 from connections.gate.strategies import STRATEGIES
+from connections.reference.faults import FAULTS, PERCENT, Fault, Parameter
 from dashboard.env import BASE_DIR, SETTINGS, Setting, SettingError, read
 from probes.engine.outcome import FailureKind
 from probes.engine.presets import PRESETS
-from probes.engine.script import Script
+from probes.engine.script import CRITICAL_EVENTS, Script
 from probes.engine.steps import StepKind
 from probes.engine.wires import WIRES
 
 SETTINGS_PAGE = (BASE_DIR / "docs" / "settings.md").read_text()
 STRATEGIES_PAGE = (BASE_DIR / "docs" / "strategies.md").read_text()
 FAILURES_PAGE = (BASE_DIR / "docs" / "failures.md").read_text()
+PRACTICE_PAGE = (BASE_DIR / "docs" / "practice.md").read_text()
 SCRIPTS_PAGE = (BASE_DIR / "docs" / "scripts.md").read_text()
 
 
@@ -43,6 +45,27 @@ def test_every_strategy_is_documented_with_its_parameters(name: str) -> None:
 @pytest.mark.parametrize("kind", FailureKind)
 def test_every_failure_kind_is_documented(kind: FailureKind) -> None:
     assert f"| `{kind}` |" in FAILURES_PAGE
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
+def test_every_fault_is_documented_as_the_code_has_it(fault: Fault) -> None:
+    parameters = "; ".join(range_of(each) for each in fault.parameters if each is not PERCENT)
+    early = f"`{fault.kind_if_early}`" if fault.kind_if_early else "the same"
+    row = f"| `{fault.name}` | {fault.effect} | {parameters} | `{fault.kind}` | {early} |".replace("|  |", "| |")
+    assert row in PRACTICE_PAGE
+
+
+def test_no_documented_fault_is_gone() -> None:
+    assert re.findall(r"^\| `([a-z_0-9]+)` \|", PRACTICE_PAGE, re.MULTILINE) == list(FAULTS)
+
+
+def range_of(parameter: Parameter) -> str:
+    """A parameter as the page writes it."""
+    if not parameter.choices:
+        low, high = parameter.bounds
+        return f"`{parameter.name}`: {low:g} to {high:g} {parameter.unit} ({parameter.default:g})"
+    offered = "any of the five" if parameter.choices == CRITICAL_EVENTS else ", ".join(parameter.choices)
+    return f"`{parameter.name}`: {offered} ({parameter.default})"
 
 
 @pytest.mark.parametrize(("name", "text"), [("PORT", "eighty"), ("REFERENCE_PORTS", "8101"), ("RAW_DAYS", "0")])

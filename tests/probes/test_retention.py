@@ -6,6 +6,7 @@ import pytest
 from django.db import connection
 from pytest_django import Settings
 
+from connections.models import ConnectionCount
 from probes import partitions, retention
 from probes.models import Result, Rollup, Transcript
 from probes.recording import record
@@ -35,6 +36,16 @@ def test_each_kind_of_row_is_kept_for_its_own_days(settings: Settings) -> None:
     assert Rollup.objects.filter(width=60).count() == 5
     assert Rollup.objects.filter(width=3600).count() == 8
     assert set(recount()) <= set(stored_rollups())
+
+
+def test_counts_of_real_connections_are_kept_as_long_as_minutes(settings: Settings) -> None:
+    settings.MINUTE_DAYS = 5
+    for n in range(8):
+        ConnectionCount.objects.create(
+            environment_id="staging", minute=NOON - n * DAY, revision=1, strategy="immediate", figure="ended.drained"
+        )
+    assert tidy(NOON + timedelta(minutes=1)) == 3
+    assert ConnectionCount.objects.count() == 5
 
 
 def test_large_remains_go_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:

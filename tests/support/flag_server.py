@@ -76,6 +76,10 @@ class FlagServer:
         counts: dict[str, int] = self.reports[-1]["connections"].get(strategy_name, {}) if self.reports else {}
         return counts
 
+    def reported(self, count: int) -> bool:
+        """So many reports have arrived."""
+        return len(self.reports) >= count
+
     async def _turned_away(self, request: Request, header: str) -> Response | None:
         self.requests.append((request.url.path, request.headers.get(header)))
         while self.hang:  # noqa: ASYNC110 - set from another thread, where an asyncio.Event could not be

@@ -20,6 +20,7 @@ from probes.recording import record
 from probes.results_stream import Entry
 from probes.schedule import offset_of, slots_between
 from tests.support import lives_history
+from tests.support.server_history import Regime, ReportingServer, server_key
 
 NAMES = (
     "Chat", "Voice signalling", "Notifications", "Live prices", "Presence", "Order book", "Match feed", "Collaboration",
@@ -134,6 +135,7 @@ class History:
     seed: int = 7
     behaviours: dict[int, Behaviour] = field(default_factory=dict)
     targets: dict[int, Target] = field(default_factory=dict)
+    servers: list[ReportingServer] = field(default_factory=list)
 
     def add(
         self, slug: str, name: str, environment: str, behaviour: Behaviour, *, began: datetime, **fields: object
@@ -155,6 +157,8 @@ class History:
         while start < end:
             upto = min(start + step, end)
             record(self._entries(start, upto), now=upto)
+            for server in self.servers:
+                server.tell(upto)
             start = upto
 
     def follow(self, start: datetime) -> None:
@@ -208,6 +212,12 @@ def failing(targets: int, minutes: int, now: datetime) -> History:
         silent = Behaviour(ready_ms=64, silent_since=now - timedelta(minutes=2))
         history.add("partner-quotes", "Partner quotes", "production", silent, began=began)
     _well(history, max(0, targets - 3), began)
+    regimes = [
+        Regime(began, 1, "dependency_gate", left=0.03, away=0.004, false_ready=0.0),
+        Regime(changed + timedelta(milliseconds=180), revision, "immediate", left=0.31, away=0.0, false_ready=0.58),
+    ]
+    holder = server_key("staging")
+    history.servers = [ReportingServer(holder, f"staging-chat-{number}", regimes) for number in (1, 2)]
     history.fill(began, now)
     return history
 

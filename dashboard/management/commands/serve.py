@@ -13,7 +13,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
-from dashboard import accounts, embedded_redis, preflight, processes, reference_setup, supervisor
+from dashboard import accounts, embedded_redis, env, preflight, processes, reference_setup, supervisor
 from dashboard.env import SettingError
 from dashboard.processes import Command as Process
 from dashboard.supervision import Life, State
@@ -76,16 +76,25 @@ class Command(BaseCommand):
     def _prepare(self, redis: embedded_redis.EmbeddedRedis | None) -> list[Process]:
         call_command("migrate", interactive=False, verbosity=0)
         keys = reference_setup.prepare(settings.REFERENCE_PORTS)
-        address = f"http://127.0.0.1:{settings.PORT}"
-        cache = str(settings.DATA_DIR / "reference")
-        references = [
-            processes.reference(environment, port, readywire_url=address, key=keys[environment], cache=cache)
-            for environment, port in zip(("staging", "production"), settings.REFERENCE_PORTS, strict=True)
-        ]
+        references = self._references(keys)
         own = [redis.command] if redis else []
         workers = [processes.worker("local", number + 1) for number in range(settings.PROBE_WORKERS)]
         rest = [processes.recorder(), *workers, processes.scheduler(), processes.beat()]
         return [*own, processes.web(settings.PORT), *references, *rest]
+
+    def _references(self, keys: dict[str, str]) -> list[Process]:
+        control_token = settings.READYWIRE_CONTROL_TOKEN or env.made_control_token(settings.DATA_DIR)
+        return [
+            processes.reference(
+                environment,
+                port,
+                readywire_url=f"http://127.0.0.1:{settings.PORT}",
+                key=keys[environment],
+                cache=str(settings.DATA_DIR / "reference"),
+                control_token=control_token,
+            )
+            for environment, port in zip(("staging", "production"), settings.REFERENCE_PORTS, strict=True)
+        ]
 
     async def _run(self, data_dir: Path, plan: list[Process], redis_url: str) -> None:
         stop = asyncio.Event()

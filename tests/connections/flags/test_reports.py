@@ -91,6 +91,17 @@ def test_a_report_is_announced_after_the_commit(
         ({"evaluations": {"flag": 1}}, "evaluations"),
         ({"connections": {"immediate": {"ready": 1.5}}}, "connections"),
         ({"connections": {"\u0000": {}}}, "connections"),
+        ({"connections": {"immediate": {"drained": 10**12 + 1}}}, "connections"),
+        ({"connections": {"immediate": {str(number): 1 for number in range(201)}}}, "connections"),
+        ({"evaluations": {str(number): {} for number in range(201)}}, "evaluations"),
+        ({"readiness": {"immediate": {"opened": -1}}}, "readiness"),
+        ({"readiness": {"a" * 101: {"opened": 1}}}, "readiness"),
+        ({"run": ""}, "run"),
+        ({"run": "a" * 41}, "run"),
+        ({"run_seconds": -0.1}, "run_seconds"),
+        ({"run_seconds": "12"}, "run_seconds"),
+        ({"run_seconds": float("inf")}, "run_seconds"),
+        ({"ending": 1}, "ending"),
     ],
 )
 def test_a_report_that_says_nothing_usable_names_the_field(other: dict[str, Any], field: str) -> None:

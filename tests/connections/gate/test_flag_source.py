@@ -3,48 +3,22 @@
 import json
 import logging
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
 
 from connections.gate import FlagSource, ReadinessGate
-from connections.gate.connection import Application
-from tests.connections.gate.applications import ACCEPT, next_json, plain
+from tests.connections.gate.applications import next_json
 from tests.support.asgi import serving
 from tests.support.flag_server import KEY, FlagServer, flag_server, strategy
-from tests.support.records import connection_record
+from tests.support.flag_sources import following, holds, waiting
 from tests.support.servers import free_port
 from tests.support.waiting import await_until, wait_until
 
 NOWHERE = "http://127.0.0.1:9"
-
-
-@contextmanager
-def following(url: str, cache: Path | None = None, key: str = KEY, **times: float) -> Iterator[FlagSource]:
-    """A started source; quick to retry, so that tests need not wait."""
-    quick = {"timeout_s": 0.5, "retry_first_s": 0.02, "retry_most_s": 0.1, "report_every_s": 0.05, **times}
-    source = FlagSource(url, key, "staging-chat-1", cache, **quick)
-    source.start()
-    try:
-        yield source
-    finally:
-        source.stop()
-
-
-def holds(source: FlagSource, revision: int) -> Callable[[], bool]:
-    return lambda: source.snapshot().revision == revision
-
-
-def waiting() -> Application:
-    async def application(scope: Any, receive: Any, send: Any) -> None:
-        await send(ACCEPT)
-        await receive()
-
-    return plain(application)
 
 
 # --- learning ---------------------------------------------------------------------------------------------------------
@@ -247,70 +221,6 @@ def test_a_folder_that_cannot_be_written_is_said_and_survived(tmp_path: Path, ca
     with flag_server(flags) as served, following(served.http, tmp_path / "file" / "flags.json") as source:
         wait_until(holds(source, 1))
         wait_until(lambda: "could not be saved" in caplog.text)
-
-
-# --- reporting back ---------------------------------------------------------------------------------------------------
-
-
-def test_a_new_revision_is_confirmed_at_once() -> None:
-    """Not with the next batch: the page shows who holds what within the second."""
-    flags = FlagServer()
-    with flag_server(flags) as served, following(served.http, report_every_s=60):
-        wait_until(lambda: flags.reports)
-        flags.change(strategy("immediate"))
-        wait_until(lambda: flags.reports[-1]["held_revision"] == 2)
-    assert set(flags.reports[0]) == {"instance", "library_version", "held_revision", "evaluations", "connections"}
-    assert flags.reports[0]["instance"] == "staging-chat-1"
-
-
-async def test_connections_and_evaluations_are_counted_by_strategy_cause_and_variant() -> None:
-    flags = FlagServer()
-    with (
-        flag_server(flags) as served,
-        following(served.http) as source,
-        serving(ReadinessGate(waiting(), flags=source, required=["llm"])) as chat,
-    ):
-        await await_until(holds(source, 1))
-        for _ in range(5):
-            async with connect(chat.ws):
-                pass
-        await await_until(lambda: flags.counted("dependency_gate") == {"client_gone": 5})
-    assert flags.reports[-1]["evaluations"]["readiness-strategy"] == {"dependency_gate": 5}
-
-
-async def test_counts_of_reports_that_did_not_arrive_are_in_the_next() -> None:
-    flags = FlagServer()
-    with (
-        flag_server(flags) as served,
-        following(served.http) as source,
-        serving(ReadinessGate(waiting(), flags=source, required=["llm"])) as chat,
-    ):
-        await await_until(lambda: bool(flags.reports))
-        flags.status = 500
-        async with connect(chat.ws):
-            pass
-        asked = len(flags.requests)
-        await await_until(lambda: len(flags.requests) > asked + 5)
-        flags.status = 200
-        await await_until(lambda: flags.counted("dependency_gate") == {"client_gone": 1})
-
-
-def test_stopping_sends_the_last_counts() -> None:
-    from connections.gate import Cause
-
-    flags = FlagServer()
-    with flag_server(flags) as served:
-        with following(served.http, report_every_s=60) as source:
-            wait_until(lambda: flags.reports)
-            source.ended(connection_record(strategy="immediate", cause=Cause.DRAINED))
-        assert flags.counted("immediate") == {"drained": 1}
-
-
-def test_a_source_that_says_nothing_new_still_says_that_it_lives() -> None:
-    flags = FlagServer()
-    with flag_server(flags) as served, following(served.http, alive_every_s=0.1):
-        wait_until(lambda: len(flags.reports) >= 3)
-    assert [report["connections"] for report in flags.reports] == [{}] * len(flags.reports)
 
 
 def test_logs_name_no_key(caplog: pytest.LogCaptureFixture) -> None:

@@ -18,7 +18,7 @@ async def test_a_connection_in_setup_says_what_it_waits_for_while_its_transport_
     chat = Chat("llm", "database")
     gate = ReadinessGate(chat, required=["llm", "database"])
     with serving(gate) as server:
-        async with connect(server.ws) as client:
+        async with connect(server.ws):
             await await_until(lambda: chat.running == 1)
             (name,) = gate.registry.connections()
             answer = gate.registry.explain(name)
@@ -27,7 +27,6 @@ async def test_a_connection_in_setup_says_what_it_waits_for_while_its_transport_
             assert answer.why == "waiting for database, llm"
             assert "is not ready: waiting for database, llm (transport open, application waiting" in str(answer)
             chat.set_up()
-            await next_json(client)
             await await_until(lambda: gate.registry.explain(name).ready)
             answer = gate.registry.explain(name)
             assert (answer.ready, answer.application, answer.waiting_for) == (True, "ready", ())
@@ -132,8 +131,8 @@ async def test_the_registry_may_be_asked_from_another_thread() -> None:
     answers: list[bool] = []
     gate = ReadinessGate(plain(echo))
     with serving(gate) as server:
-        async with connect(server.ws) as client:
-            await next_json(client)
+        async with connect(server.ws):
+            await await_until(lambda: gate.registry.by_state()[State.PROCESSING_READY] == 1)
             asker = threading.Thread(
                 target=lambda: answers.extend(gate.registry.explain(name).ready for name in gate.registry.connections())
             )

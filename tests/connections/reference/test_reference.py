@@ -123,6 +123,7 @@ def test_health_says_who_it_is_and_which_flags_it_holds() -> None:
         "environment": "staging",
         "flags": {"revision": None, "origin": "static"},
         "connections": 0,
+        "faults": [],
     }
 
 

@@ -1,0 +1,77 @@
+"""What a flag source reports back: counts since the process began. A report that is lost, or arrives twice, changes
+nothing."""
+
+import os
+import secrets
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from connections.gate.telemetry import ConnectionRecord
+
+OPENED, FALSE_READY = "opened", "false_ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Counts since the process began: evaluations by flag and variant, connections by strategy and cause, readiness by
+    strategy and figure."""
+
+    evaluations: dict[str, dict[str, int]]
+    connections: dict[str, dict[str, int]]
+    readiness: dict[str, dict[str, int]]
+    changes: int
+    """Grows with every count: equal means nothing is new."""
+
+
+class Counters:
+    """Counts from any thread; the lock is held for a few additions only."""
+
+    def __init__(self) -> None:
+        self.process = os.getpid()
+        """A forked child begins with counters of its own: its parent reports what the parent counted."""
+        self.run = secrets.token_hex(8)
+        """Names these counts: another name begins at 0 again, as after a restart."""
+        self._began = time.monotonic()
+        self._lock = threading.Lock()
+        self._evaluations: dict[str, dict[str, int]] = {}
+        self._connections: dict[str, dict[str, int]] = {}
+        self._readiness: dict[str, dict[str, int]] = {}
+        self._changes = 0
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since counting began."""
+        return time.monotonic() - self._began
+
+    def evaluated(self, evaluations: Iterable[tuple[str, str]]) -> None:
+        """Count one connection's evaluations: pairs of flag and variant."""
+        with self._lock:
+            self._changes += 1
+            for flag, variant in evaluations:
+                _count(self._evaluations, flag, variant)
+
+    def ended(self, record: ConnectionRecord) -> None:
+        """Count one connection's end."""
+        with self._lock:
+            self._changes += 1
+            _count(self._connections, record.strategy, record.cause.value)
+            if record.held_ms is not None:
+                _count(self._readiness, record.strategy, OPENED)
+            if record.false_ready:
+                _count(self._readiness, record.strategy, FALSE_READY)
+
+    def totals(self) -> Totals:
+        """The counts so far."""
+        with self._lock:
+            return Totals(_copy(self._evaluations), _copy(self._connections), _copy(self._readiness), self._changes)
+
+
+def _count(counts: dict[str, dict[str, int]], outer: str, key: str) -> None:
+    inner = counts.setdefault(outer, {})
+    inner[key] = inner.get(key, 0) + 1
+
+
+def _copy(counts: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
+    return {outer: dict(inner) for outer, inner in counts.items()}

@@ -1,0 +1,1 @@
+"""Faults on purpose in the reference services: asking them, remembering what is on, and the words for both."""

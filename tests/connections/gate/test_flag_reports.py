@@ -1,0 +1,127 @@
+"""What a flag source reports back, to a real flag server."""
+
+import multiprocessing
+from functools import partial
+from multiprocessing.connection import Connection
+
+from websockets.asyncio.client import connect
+
+from connections.gate import Cause, ReadinessGate
+from tests.support.asgi import serving
+from tests.support.connection_records import connection_ended
+from tests.support.flag_server import FlagServer, flag_server, strategy
+from tests.support.flag_sources import following, holds, waiting
+from tests.support.waiting import await_until, wait_until
+
+
+def test_a_new_revision_is_confirmed_at_once() -> None:
+    """Not with the next batch: the page shows who holds what within the second."""
+    flags = FlagServer()
+    with flag_server(flags) as served, following(served.http, report_every_s=60):
+        wait_until(lambda: flags.reports)
+        flags.change(strategy("immediate"))
+        wait_until(lambda: flags.reports[-1]["held_revision"] == 2)
+    assert set(flags.reports[0]) == {
+        "instance", "library_version", "held_revision", "run", "run_seconds", "evaluations", "connections",
+    }  # fmt: skip
+    assert flags.reports[0]["instance"] == "staging-chat-1"
+
+
+async def test_connections_and_evaluations_are_counted_by_strategy_cause_and_variant() -> None:
+    flags = FlagServer()
+    with (
+        flag_server(flags) as served,
+        following(served.http) as source,
+        serving(ReadinessGate(waiting(), flags=source, required=["llm"])) as chat,
+    ):
+        await await_until(holds(source, 1))
+        for _ in range(5):
+            async with connect(chat.ws):
+                pass
+        await await_until(lambda: flags.counted("dependency_gate") == {"client_gone": 5})
+    assert flags.reports[-1]["evaluations"]["readiness-strategy"] == {"dependency_gate": 5}
+
+
+async def test_counts_of_reports_that_did_not_arrive_are_in_the_next() -> None:
+    flags = FlagServer()
+    with (
+        flag_server(flags) as served,
+        following(served.http) as source,
+        serving(ReadinessGate(waiting(), flags=source, required=["llm"])) as chat,
+    ):
+        await await_until(lambda: bool(flags.reports))
+        flags.status = 500
+        async with connect(chat.ws):
+            pass
+        asked = len(flags.requests)
+        await await_until(lambda: len(flags.requests) > asked + 5)
+        flags.status = 200
+        await await_until(lambda: flags.counted("dependency_gate") == {"client_gone": 1})
+
+
+def test_stopping_sends_the_last_counts() -> None:
+    flags = FlagServer()
+    with flag_server(flags) as served:
+        with following(served.http, report_every_s=60) as source:
+            wait_until(lambda: flags.reports)
+            source.ended(connection_ended("immediate", Cause.DRAINED))
+        assert flags.counted("immediate") == {"drained": 1}
+
+
+def test_a_source_that_says_nothing_new_still_says_that_it_lives() -> None:
+    flags = FlagServer()
+    with flag_server(flags) as served, following(served.http, alive_every_s=0.1):
+        wait_until(lambda: len(flags.reports) >= 3)
+    assert [report["connections"] for report in flags.reports] == [{}] * len(flags.reports)
+
+
+async def test_the_readiness_that_an_application_tells_is_counted_by_strategy() -> None:
+    """Of the connections that opened, those that opened before a required service was there."""
+    flags = FlagServer()
+    with flag_server(flags) as served, following(served.http) as source:
+        await await_until(holds(source, 1))
+        for false_ready, held_ms in ((False, 4.0), (True, 4.0), (False, None)):
+            record = connection_ended("immediate", Cause.CLIENT_GONE, false_ready=false_ready, held_ms=held_ms)
+            source.ended(record)
+        await await_until(lambda: flags.counted("immediate") == {"client_gone": 3})
+    assert flags.reports[-1]["readiness"] == {"immediate": {"opened": 2, "false_ready": 1}}
+
+
+def test_a_process_names_itself_says_how_long_it_counts_and_when_it_ends() -> None:
+    """So that the flag server tells a restart, and worker processes of one name, from counts that go on."""
+    flags = FlagServer()
+    with flag_server(flags) as served:
+        for _ in range(2):
+            with following(served.http, alive_every_s=0.05):
+                heard = len(flags.reports)
+                wait_until(partial(flags.reported, heard + 3))
+    first, second = flags.reports[0]["run"], flags.reports[-1]["run"]
+    assert first != second
+    for run in (first, second):
+        told = [report for report in flags.reports if report["run"] == run]
+        assert [report.get("ending", False) for report in told] == [False] * (len(told) - 1) + [True]
+        assert [report["run_seconds"] for report in told] == sorted(report["run_seconds"] for report in told)
+
+
+def test_a_forked_worker_counts_and_reports_for_itself() -> None:
+    """A server that loads the application and then forks: no worker repeats what its parent counted."""
+    flags = FlagServer()
+    with flag_server(flags) as served:
+        with following(served.http, report_every_s=0.05) as source:
+            source.ended(connection_ended("immediate", Cause.DRAINED))
+            wait_until(lambda: flags.counted("immediate") == {"drained": 1})
+            parent = flags.reports[-1]["run"]
+            ended, tell = multiprocessing.Pipe(duplex=False)
+
+            def work(tell: Connection) -> None:
+                source.start()
+                source.ended(connection_ended("immediate", Cause.CLIENT_GONE))
+                source.stop()
+                tell.send("done")
+
+            child = multiprocessing.get_context("fork").Process(target=work, args=(tell,))
+            child.start()
+            assert ended.poll(10)
+            child.join(10)
+        of_child = [report for report in flags.reports if report["run"] != parent]
+        assert of_child[-1]["connections"] == {"immediate": {"client_gone": 1}}
