@@ -20,6 +20,8 @@ from connections.gate.selection import Selection
 from connections.gate.settings import Settings
 from connections.gate.strategies import Verdict
 
+_NEVER = float("inf")
+
 Scope = MutableMapping[str, Any]
 Application = Callable[[Any, Any, Any], Awaitable[Any]]
 """`Any`: frameworks type the three arguments of ASGI differently, and none of them is wrong."""
@@ -180,8 +182,8 @@ class Connection:
 
     # --- the server's side ----------------------------------------------------------------------------------------
 
-    def asked(self) -> None:
-        self.opening.asked()
+    async def asked(self) -> None:
+        await self.opening.asked()
 
     def stop_reading(self) -> None:
         """Ask the server for nothing more."""
@@ -289,14 +291,22 @@ class Connection:
             for waiter in waiters:
                 if not waiter.done():
                     waiter.set_result(None)
+        if self._application is None:
+            self._stop_timer()
+            return
+        at = min(self.lifecycle.due_at or _NEVER, until or _NEVER, self.ending.evict_at or _NEVER)
+        # One that is early finds nothing due and is set again: most connections need but one in their whole setup.
+        if at < _NEVER and (self._timer is None or at < self._timer.when()):
+            self._stop_timer()
+            self._timer = self._loop.call_at(at, self._on_time)
+
+    def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        times = [at for at in (self.lifecycle.due_at, until, self.ending.evict_at) if at is not None]
-        if times and self._application is not None:
-            self._timer = self._loop.call_at(min(times), self._on_time)
 
     def _on_time(self) -> None:
+        self._timer = None
         now = self._loop.time()
         if self.ending.evict_at is not None and now >= self.ending.evict_at:
             self._evict()

@@ -45,7 +45,7 @@ class Limits(Protocol):
 class Owner(Protocol):
     """Whom the reader tells what it saw."""
 
-    def asked(self) -> None:
+    async def asked(self) -> None:
         """The application asks for a message."""
 
     def spoke(self) -> None:
@@ -183,7 +183,7 @@ class Inbound:
         if not self._asked:
             self._asked = True
             return await self._receive()
-        self._owner.asked()
+        await self._owner.asked()
         while True:
             if self._open and self._buffer and (held := self._take(self._buffer)) is not None:
                 return held
