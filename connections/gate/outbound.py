@@ -66,6 +66,9 @@ def droppable(priorities: Mapping[str, Priority]) -> Mapping[str, Priority]:
 class Owner(Protocol):
     """Whom the line tells what no sender can be told."""
 
+    def unsent(self) -> None:
+        """The client was gone when the application sent."""
+
     def lost(self) -> None:
         """The server says that the client is gone."""
 
@@ -143,7 +146,7 @@ class Outbound:
             await self._send(message)
             self.sent += 1
         except OSError:
-            self.undelivered += 1
+            self._owner.unsent()
             self._owner.lost()
         finally:
             if self._plain:

@@ -99,6 +99,15 @@ def _memory(run: Run) -> list[Verdict]:
     return verdicts.memory(run.report("benchmarks.hostile_memory", "--rounds", "1" if run.quick else "10"))
 
 
+def _toggle(run: Run) -> list[Verdict]:
+    return verdicts.toggle(run.report("benchmarks.toggle", "--toggles", "10" if run.quick else "100"))
+
+
+def _flag_servers(run: Run) -> list[Verdict]:
+    size = ["--connections", "100" if run.quick else "1000"]
+    return verdicts.flag_servers(run.report("benchmarks.flag_servers", *size))
+
+
 def _judging_itself(name: str, goal: str, quick: Sequence[str], full: Sequence[str]) -> Callable[[Run], list[Verdict]]:
     """A benchmark whose exit status is its verdict."""
 
@@ -119,11 +128,21 @@ PROOFS: dict[str, Callable[[Run], list[Verdict]]] = {
     "restart": _restart,
     "fuzz": _fuzz,
     "memory": _memory,
+    "toggle": _toggle,
+    "flag_servers": _flag_servers,
     "stability": _judging_itself(
         "benchmarks.stability", "sockets live through a compressed day",
         ["--seconds", "60", "--residents", "20"], ["--seconds", "600", "--residents", "100"],
     ),
     "residents": _judging_itself("benchmarks.residents", "500 residents under 5 % of a core", ["--seconds", "20"], []),
+    "abandonment": _judging_itself(
+        "tests.proof.abandonment", "clients who give up: no error, and client_gone for exactly them",
+        ["--clients", "150"], [],
+    ),
+    "bursts": _judging_itself(
+        "tests.proof.bursts", "what is sent during setup arrives complete and in order, on four servers",
+        ["--connections", "20"], [],
+    ),
 }  # fmt: skip
 
 
