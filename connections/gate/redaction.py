@@ -19,7 +19,7 @@ _NAMED = re.compile(
     re.IGNORECASE,
 )
 _LONG_WORD = re.compile(r"[\w-]{24,}")
-_RANDOM = re.compile(r"(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9]{20,}")
+_RUN = re.compile(r"[A-Za-z0-9]{20,}")
 """Letters and digits that long, mixed and unbroken: a key. A UUID names something, and slugs are words: both stay."""
 
 _RULES = (
@@ -44,4 +44,5 @@ def redacted(text: str) -> str:
 
 
 def _unless_random(word: re.Match[str]) -> str:
-    return HIDDEN if _RANDOM.search(word[0]) else word[0]
+    random = any(not (run.isalpha() or run.isdigit()) for run in _RUN.findall(word[0]))
+    return HIDDEN if random else word[0]
