@@ -69,6 +69,8 @@ class Progress:
     """The application said `ready()`."""
     reported: bool = False
     """The application has said anything at all."""
+    said_ready_at: float | None = None
+    """When `said_ready` became true."""
     client_spoke: bool = False
     """The client's first frame was read."""
     announced_at: float | None = None
