@@ -24,6 +24,15 @@ PRIVATE_CODES = 4000
 _STATUS = {1011: 500}
 """What a close code is for a client that has no upgrade yet; 503 for all others."""
 
+_NO_STATUS = 1005
+"""A close frame without a code, and with some servers no close frame at all (RFC 6455, 7.1.5)."""
+
+_VIOLATIONS = {1002: "a protocol error", 1007: "text that is not UTF-8", 1009: "a message that is too big"}
+"""What ended it where the client broke the protocol (RFC 6455, 7.4.1); Hypercorn, Daphne and Granian do not say."""
+
+_CANCELLED_S = 0.5
+"""What a close may take once the server has cancelled the application: it does not wait long for us."""
+
 _REASON_BYTES = 120
 """A close frame holds 123 bytes of reason (RFC 6455, 5.5.1)."""
 
@@ -95,15 +104,17 @@ class Ending:
         """The connection is over for the client. First news wins."""
         if self.left_at is not None:
             return
-        code = message.get("code", 1005)
+        code = message.get("code") or _NO_STATUS
         if self._lifecycle.cause is None:
             self.close_code, self.closed_by = code, "server" if code == SERVICE_RESTART else "client"
         if code == SERVICE_RESTART:
             self.end(Cause.DRAINED, "the server is shutting down")
-        elif in_setup:
-            self.end(Cause.CLIENT_GONE, "the client left before it was ready")
         else:
-            self.end(Cause.CLIENT_CLOSED, "the client left")
+            violation = f": {_VIOLATIONS[code]}" if code in _VIOLATIONS else ""
+            if in_setup:
+                self.end(Cause.CLIENT_GONE, f"the client left before it was ready{violation}")
+            else:
+                self.end(Cause.CLIENT_CLOSED, f"the client left{violation}")
         self._leave(message, hold=in_setup, evict=in_setup)
 
     # --- the gate's side ------------------------------------------------------------------------------------------
@@ -142,8 +153,18 @@ class Ending:
         except Exception:
             if code >= PRIVATE_CODES:
                 raise
-            private = code % 1000 + PRIVATE_CODES
-            await self._outbound.control({"type": "websocket.close", "code": private, "reason": reason})
+            self.close_code = code % 1000 + PRIVATE_CODES
+            await self._outbound.control({"type": "websocket.close", "code": self.close_code, "reason": reason})
+
+    async def cancelled(self) -> None:
+        """The server cancels the application. Servers do so when they stop: Hypercorn would close 1011, Daphne not at
+        all, so the client is told 1012."""
+        why = "the server cancelled the application"
+        if self._lifecycle.state is State.CONNECTING:
+            self.end(Cause.CANCELLED, why, through=State.FAILED)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CANCELLED_S):
+                await self.close(SERVICE_RESTART, Cause.CANCELLED, why, through=State.FAILED)
 
     async def settled(self) -> None:
         """Return when a close or refusal of the gate is no longer on its way. Granian closes without a code where the
