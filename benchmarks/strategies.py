@@ -281,9 +281,9 @@ def main() -> int:
         rows.extend(found)
     if wanted.json:
         wanted.json.write_text(json.dumps({"rows": [asdict(row) for row in rows]}, indent=1))
-    found = complaints(rows)
-    print("".join(f"\n{each}" for each in found))
-    return 1 if found else 0
+    wrong = complaints(rows)
+    print("".join(f"\n{each}" for each in wrong))
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":
