@@ -60,15 +60,13 @@ class ProgressiveDelay(Strategy):
 
     def decide(self, progress: Progress, now: float) -> Verdict:
         ready_at = progress.said_ready_at if progress.reported else progress.accepted_at
-        for step in self.steps_ms:
+        for step in self.steps_ms[:-1]:
             at = progress.accepted_at + step / 1000
-            last = step == self.steps_ms[-1]
             if now < at:
                 return Verdict(Action.HOLD, f"{self.name}: waiting for the step of {step:g} ms", at)
-            if last or (ready_at is not None and ready_at <= at):
-                seen = "the last step passed" if last else "ready"
-                return Verdict(Action.OPEN, f"{self.name}: {seen} at {step:g} ms")
-        raise AssertionError("there is a last step")
+            if ready_at is not None and ready_at <= at:
+                return Verdict(Action.OPEN, f"{self.name}: ready at the step of {step:g} ms")
+        return _after(self, self.steps_ms[-1] / 1000, progress, now)
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any], environment: str = "") -> Self:
