@@ -48,9 +48,9 @@ class Owner(Protocol):
 class Opening:
     """One connection's way to ready, and what it is missing afterwards."""
 
-    __slots__ = ("_board", "_busy", "_inbound", "_lifecycle", "_loop", "_marked_late", "_nonce", "_outbound",
-                 "_owner", "_selection", "_settings", "_spawn", "confirmed", "failures", "missing", "opened_at",
-                 "progress")  # fmt: skip
+    __slots__ = ("_announced", "_board", "_busy", "_inbound", "_lifecycle", "_loop", "_marked_late", "_nonce",
+                 "_outbound", "_owner", "_selection", "_settings", "_spawn", "confirmed", "failures", "missing",
+                 "opened_at", "progress")  # fmt: skip
 
     def __init__(
         self,
@@ -73,6 +73,7 @@ class Opening:
         self._loop = asyncio.get_running_loop()
         self._nonce = secrets.token_hex(8)
         self._busy = False
+        self._announced = False
         self._board: LoopBoard | None = None
         self.progress = Progress(settings.requirements, selection.switches, accepted_at=self._loop.time())
         self.opened_at: float | None = None
@@ -110,7 +111,7 @@ class Opening:
     def acknowledged(self, nonce: str) -> None:
         """The client answered connection_ready."""
         if nonce != self._nonce or self.confirmed or self.progress.announced_at is None:
-            return
+            return  # also one that was guessed before anything was said
         self.confirmed = self.progress.acknowledged = True
         self._settings.timing.round_trip(self._loop.time() - self.progress.announced_at)
         self.reconsider()
@@ -203,7 +204,7 @@ class Opening:
         state = self._lifecycle.state
         if state.open:
             self._follow_services()
-        elif state is State.SERVICES_READY and self.progress.announced_at is not None:
+        elif state is State.SERVICES_READY and (self._announced or self.progress.acknowledged):
             self._conclude(self._selection.strategy.confirm(self.progress))
         elif not self._busy and state in (State.HANDSHAKE_VALIDATING, State.SERVICE_DEPENDENCY_CHECK):
             self._apply(self._selection.strategy.decide(self.progress, self._loop.time()))
@@ -265,21 +266,22 @@ class Opening:
         except OSError:
             self._owner.lost()
         else:
-            self._announced(verdict.why)
+            self._after_announcement(verdict.why)
         finally:
             self._outbound.release()
 
-    def _announced(self, why: str) -> None:
+    def _after_announcement(self, why: str) -> None:
         """Nothing is waited for where nothing was announced."""
         if not self._settings.announce:
             self._enable(why)
             return
-        self.progress.announced_at = self._loop.time()
+        self._announced = True
         self._conclude(self._selection.strategy.confirm(self.progress))
 
     async def _announce(self) -> None:
         if not self._settings.announce:
             return
+        self.progress.announced_at = self._loop.time()  # before: a client may answer before the send returns
         spent = self._lifecycle.spent(self._loop.time())
         phases = {state.value: milliseconds(took) for state, took in spent.items() if state is not State.CONNECTING}
         await self._outbound.frame(

@@ -74,7 +74,7 @@ class Progress:
     client_spoke: bool = False
     """The client's first frame was read."""
     announced_at: float | None = None
-    """When `connection_ready` was on the wire."""
+    """When `connection_ready` was handed to the server."""
     acknowledged: bool = False
     """The client answered `connection_ready`."""
     learned: Learned = NOTHING_LEARNED
