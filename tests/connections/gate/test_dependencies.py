@@ -1,6 +1,7 @@
 """Checks: any async callable, within its budget, tried again where that may help; shared by all who ask."""
 
 import asyncio
+import gc
 from collections.abc import Callable
 
 import pytest
@@ -235,3 +236,5 @@ def test_each_event_loop_has_its_own_answers() -> None:
     assert asyncio.run(one_answer())
     assert asyncio.run(one_answer())
     assert redis.asked == 2
+    gc.collect()
+    assert len(board._by_loop) == 0, "a loop that has gone is not kept"
