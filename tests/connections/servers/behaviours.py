@@ -208,12 +208,24 @@ GATES: Mapping[str, Mapping[str, Any]] = {
 """How the gates differ from one that declares nothing."""
 
 
-def gated(name: str) -> Application:
+def _flags(strategy: str, **parameters: Any) -> dict[str, Any]:
+    return {"readiness-strategy": strategy, "readiness-parameters": {strategy: parameters}}
+
+
+def gated(name: str, flags: Mapping[str, Any] | None = None) -> Application:
     short = (State.CONNECTING, State.HANDSHAKE_VALIDATING)
     deadlines = {state: Deadline(SOON_S, DEADLINES[state].consequence) for state in short}
-    flags = {"readiness-parameters": {"dependency_gate": {"timeout_seconds": SOON_S if name != "never_ready" else 60}}}
-    options = {"deadlines": deadlines, "flags": flags, "grace_s": 0.5, "max_held": MAX_HELD, **GATES.get(name, {})}
-    return ReadinessGate(BEHAVIOURS[name], **options)
+    patient = _flags("dependency_gate", timeout_seconds=60 if name == "never_ready" else SOON_S)
+    options = {"deadlines": deadlines, "flags": flags or patient, "grace_s": 0.5, "max_held": MAX_HELD}
+    return ReadinessGate(BEHAVIOURS[name], **{**options, **GATES.get(name, {})})
+
+
+STRATEGIES: Mapping[str, Mapping[str, Any]] = {
+    "ack_or_close": _flags("ready_ack", ack_seconds=SOON_S, legacy="close"),
+    "ack_or_open": _flags("ready_ack", ack_seconds=SOON_S, legacy="open"),
+    "init": _flags("client_init", timeout_seconds=SOON_S),
+}
+"""Gates whose strategy asks something of the client, around `echo`."""
 
 
 def bare(name: str) -> Application:
@@ -221,6 +233,7 @@ def bare(name: str) -> Application:
 
 
 APPLICATIONS = {(kind.__name__, name): kind(name) for name in BEHAVIOURS for kind in (gated, bare)}
+APPLICATIONS |= {(name, "echo"): gated("echo", flags) for name, flags in STRATEGIES.items()}
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:

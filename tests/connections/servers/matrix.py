@@ -41,6 +41,8 @@ class Case:
     error: str = ""
     sends: bytes = b""
     slow: bool = False
+    answered: str = ""
+    """What the application says to it, once it is ready."""
     nudged: bool = False
     """A ping goes out behind it: the server looks again only when more comes."""
 
@@ -138,6 +140,13 @@ _WHEN_OPEN: tuple[tuple[str, bytes], ...] = (
     ("sends JSON of 200,000 brackets", frame(TEXT, b'{"type":"ready_ack","nonce":' + b"[" * 200_000)),
     ("sends bytes", frame(BINARY, b"\0\1")),
 )
+_STRATEGIES: tuple[tuple[str, str, Wire, bytes, Cause, str], ...] = (
+    ("`ready_ack` with `legacy: close`, never acknowledges", "ack_or_close", "4408", HELLO, Cause.NOT_READY, "gate"),
+    ("`ready_ack` with `legacy: close`, acknowledges with a wrong nonce", "ack_or_close", "4408",
+     frame(TEXT, b'{"type":"ready_ack","nonce":"a guess"}'), Cause.NOT_READY, "gate"),
+    ("`ready_ack` with `legacy: open`, never acknowledges", "ack_or_open", OPEN, HELLO, Cause.CLIENT_CLOSED, "client"),
+    ("`client_init`, says nothing", "init", "4408", b"", Cause.NOT_READY, "gate"),
+)  # fmt: skip
 
 
 def _cases() -> Iterable[Case]:
@@ -154,6 +163,9 @@ def _cases() -> Iterable[Case]:
         yield Case("setup", name, _at("never_ready", name), wire, cause, closed_by, sends=sends)
     for name, sends in _WHEN_OPEN:
         yield Case("open", name, _at("echo", name), OPEN, Cause.CLIENT_CLOSED, "client", sends=sends)
+    for name, side, wire, sends, cause, closed_by in _STRATEGIES:
+        path, answered = f"/{side}/echo/{_slug(name)}", "hello" if wire == OPEN else ""
+        yield Case("strategies", name, path, wire, cause, closed_by, sends=sends, answered=answered)
 
 
 def _hello(path: str) -> bytes:
@@ -163,7 +175,11 @@ def _hello(path: str) -> bytes:
 
 
 def _at(behaviour: str, name: str) -> str:
-    return f"/gated/{behaviour}/{re.sub('[^a-z0-9]+', '-', name.lower())}"
+    return f"/gated/{behaviour}/{_slug(name)}"
+
+
+def _slug(name: str) -> str:
+    return re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 CASES = tuple(_cases())
@@ -216,6 +232,8 @@ async def wire_of(case: Case, kind: Kind, port: int) -> str:
         if answer.status != 101:
             return f"HTTP {answer.status}" if answer.status else NO_HTTP
         expected_open = case.expected(kind) == OPEN
+        if case.answered:
+            await client.read(until=case.answered)
         if (expected_open or case.nudged) and await client.answers_ping() and expected_open:
             return OPEN
         await client.read()
