@@ -5,12 +5,12 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from connections.gate.telemetry import ConnectionRecord
 
-OPENED, FALSE_READY = "opened", "false_ready"
+OPENED, FALSE_READY, FALSE_NOT_READY = "opened", "false_ready", "false_not_ready"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +57,24 @@ class Counters:
         with self._lock:
             self._changes += 1
             _count(self._connections, record.strategy, record.cause.value)
-            if record.held_ms is not None:
-                _count(self._readiness, record.strategy, OPENED)
-            if record.false_ready:
-                _count(self._readiness, record.strategy, FALSE_READY)
+            for figure in _readiness(record):
+                _count(self._readiness, record.strategy, figure)
 
     def totals(self) -> Totals:
         """The counts so far."""
         with self._lock:
             return Totals(_copy(self._evaluations), _copy(self._connections), _copy(self._readiness), self._changes)
+
+
+def _readiness(record: ConnectionRecord) -> Iterator[str]:
+    """What the application's own marks say of the connection; nothing where it made none."""
+    told = record.added_ms is not None or record.false_ready
+    if told and record.held_ms is not None:
+        yield OPENED
+    if record.false_ready:
+        yield FALSE_READY
+    if record.false_not_ready:
+        yield FALSE_NOT_READY
 
 
 def _count(counts: dict[str, dict[str, int]], outer: str, key: str) -> None:

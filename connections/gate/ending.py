@@ -2,7 +2,7 @@
 meets its disconnect. Whoever asks first wins; asking again does nothing."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -132,13 +132,16 @@ class Ending:
         reason = why.encode()[:_REASON_BYTES].decode(errors="ignore")
         self._leave({"type": "websocket.disconnect", "code": code, "reason": reason}, hold=True, evict=True)
         self._owner.stop_reading()
+        await self._settle(self._send_close(code, reason))
+        self.end(cause, why)
+
+    async def _settle(self, sending: Coroutine[Any, Any, None]) -> None:
         self._closing = self._loop.create_future()
         try:
             with suppress(*_REFUSED_SEND):
-                await self._send_close(code, reason)
+                await sending
         finally:
             self._closing.set_result(None)
-        self.end(cause, why)
 
     async def _send_close(self, code: int, reason: str) -> None:
         """With `code`, or with its private counterpart where the server refuses to send that one: Daphne's protocol
@@ -164,8 +167,8 @@ class Ending:
                 await self.close(SERVICE_RESTART, Cause.CANCELLED, why, through=State.FAILED)
 
     async def settled(self) -> None:
-        """Return when a close of the gate is no longer on its way. Granian closes without a code where the application
-        returns before."""
+        """Return when a close or refusal of the gate is no longer on its way. Granian closes without a code where the
+        application returns before."""
         if self._closing is not None:
             await asyncio.wait([self._closing])
 
@@ -176,13 +179,15 @@ class Ending:
         self.closed_by = "gate"
         self.end(cause, why)
         self._leave({"type": "websocket.disconnect", "code": 1006, "reason": why}, hold=True, evict=True)
-        with suppress(*_REFUSED_SEND):
-            if self._can_deny:
-                headers = [(b"content-type", b"text/plain"), (b"retry-after", b"1")]
-                await self._outbound.control({"type": f"{DENIAL}.start", "status": status, "headers": headers})
-                await self._outbound.control({"type": f"{DENIAL}.body", "body": why.encode()})
-            else:
-                await self._outbound.control({"type": "websocket.close", "code": 1013, "reason": why})
+        await self._settle(self._send_refusal(status, why))
+
+    async def _send_refusal(self, status: int, why: str) -> None:
+        if self._can_deny:
+            headers = [(b"content-type", b"text/plain"), (b"retry-after", b"1")]
+            await self._outbound.control({"type": f"{DENIAL}.start", "status": status, "headers": headers})
+            await self._outbound.control({"type": f"{DENIAL}.body", "body": why.encode()})
+        else:
+            await self._outbound.control({"type": "websocket.close", "code": 1013, "reason": why})
 
     # --- the application's side -----------------------------------------------------------------------------------
 

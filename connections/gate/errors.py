@@ -97,8 +97,7 @@ class FlagSourceError(GateError):
 class FlagServerRefused(FlagSourceError):
     """The flag server answered with `status`; it asked to be left alone for `retry_after_s` seconds, if at all."""
 
-    def __init__(self, status: int, what: str, *, retry_after_s: float = 0.0) -> None:
-        cure = "check READYWIRE_KEY (manage.py server_key create prints a key)" if status in (401, 403) else "retrying"
+    def __init__(self, status: int, what: str, cure: str, *, retry_after_s: float = 0.0) -> None:
         super().__init__(f"the flag server answered {status} to {what}; {cure}")
         self.status = status
         self.retry_after_s = retry_after_s

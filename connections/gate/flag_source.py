@@ -102,7 +102,7 @@ class FlagSource(Source):
         timeout = httpx.Timeout(self._times.timeout, read=self._times.quiet_after)
         async with aconnect_sse(client, "GET", STREAM, headers=headers, timeout=timeout) as source:
             if source.response.status_code != httpx.codes.OK:
-                raise refused(source.response, STREAM)
+                raise refused(source.response, STREAM, self._key_cure)
             # The stream is open: fetching only now leaves no instant in which a change would go unseen.
             await self._fetch(client)
             self._say("")

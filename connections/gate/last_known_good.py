@@ -14,15 +14,17 @@ from connections.gate.selection import Snapshot
 logger = logging.getLogger("readywire.flags")
 
 
-def parse(body: Any, *, etag: str, origin: str) -> Snapshot:
-    """Definitions as the flag server sends them: {"environment", "revision", "flags": {key: definition}}.
+def parse(body: Any, *, etag: str, origin: str, numbered: bool = True) -> Snapshot:
+    """Definitions as the flag server sends them: {"environment", "revision", "flags": {key: definition}}. `numbered`:
+    there must be a revision.
 
     Raises DefinitionsInvalid naming the field.
     """
     if not isinstance(body, dict):
         raise DefinitionsInvalid("the definitions are not a JSON object")
     revision, flags, environment = body.get("revision"), body.get("flags"), body.get("environment", "")
-    if isinstance(revision, bool) or not isinstance(revision, int) or revision < 0:
+    unnumbered = revision is None and not numbered
+    if not unnumbered and (isinstance(revision, bool) or not isinstance(revision, int) or revision < 0):
         raise DefinitionsInvalid(f"revision: {revision!r} is not a whole number")
     if not isinstance(environment, str):
         raise DefinitionsInvalid(f"environment: {environment!r} is not text")
@@ -32,11 +34,12 @@ def parse(body: Any, *, etag: str, origin: str) -> Snapshot:
 
 
 class LastKnownGood:
-    """One file. It is bound to the flag server and key it came from: another environment's flags are never used."""
+    """One file. It is bound to its `origin`, the flag server and key it came from: another environment's flags are
+    never used. The origin is kept as a hash."""
 
-    def __init__(self, path: Path, *, url: str, key: str) -> None:
+    def __init__(self, path: Path, origin: str) -> None:
         self._path = path
-        self._source = hashlib.sha256(f"{url}\n{key}".encode()).hexdigest()
+        self._source = hashlib.sha256(origin.encode()).hexdigest()
 
     def load(self) -> Snapshot | None:
         """What was saved, or None (and one log line) where there is no such file or it cannot be used."""
@@ -44,7 +47,7 @@ class LastKnownGood:
             saved = json.loads(self._path.read_bytes())
             if not isinstance(saved, dict) or saved.get("source") != self._source:
                 raise DefinitionsInvalid("it is of another flag server or key")
-            return parse(saved.get("definitions"), etag=str(saved.get("etag", "")), origin="disk")
+            return parse(saved.get("definitions"), etag=str(saved.get("etag", "")), origin="disk", numbered=False)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, RecursionError, DefinitionsInvalid) as error:

@@ -52,12 +52,19 @@ class Times:
 class Source:
     """Base of the sources. A subclass says in `_cycle` how it learns; it runs again and again until `stop()`."""
 
-    def __init__(self, url: str, key: str, instance: str, cache_path: Path | str | None, times: Times) -> None:
+    _key_cure = "check READYWIRE_KEY (manage.py server_key create prints a key)"
+    """What to do where the flag server refuses the key."""
+
+    def __init__(
+        self, url: str, key: str, instance: str, cache_path: Path | str | None, times: Times, *, bound_to: str = ""
+    ) -> None:
+        """`bound_to`: what else the last known good must be of, besides the server and the key."""
         self.instance = instance
         self._url = url.rstrip("/")
         self._key = key
         self._times = times
-        self._cache = None if cache_path is None else LastKnownGood(Path(cache_path), url=self._url, key=key)
+        origin = f"{self._url}\n{key}" + (f"\n{bound_to}" if bound_to else "")
+        self._cache = None if cache_path is None else LastKnownGood(Path(cache_path), origin)
         self._snapshot = (self._cache.load() if self._cache else None) or Snapshot()
         self._background = Background("readywire-flags", self._main)
         self._trouble = ""
@@ -147,7 +154,7 @@ class Source:
         """One request, bounded as a whole. Raises FlagServerRefused unless it is answered 200 or 304."""
         async with asyncio.timeout(self._times.timeout), client.stream(method, path, **request) as response:
             if response.status_code not in (httpx.codes.OK, httpx.codes.NOT_MODIFIED):
-                raise refused(response, path)
+                raise refused(response, path, self._key_cure)
             yield response
 
     def _hold(self, snapshot: Snapshot) -> None:
@@ -155,7 +162,7 @@ class Source:
             return
         same = snapshot.etag == self._snapshot.etag and snapshot.flags == self._snapshot.flags
         self._snapshot = snapshot
-        logger.info("flags: revision %s of %s is held", snapshot.revision, snapshot.environment or "no environment")
+        logger.info("flags: %s is held", _what(snapshot))
         self._learned(snapshot)
         if self._cache and not same:
             self._cache.save(snapshot)
@@ -163,19 +170,28 @@ class Source:
     def _say(self, trouble: str) -> None:
         """Log a trouble once, however often it repeats, and its end."""
         if trouble and trouble != self._trouble:
-            logger.warning("flags: %s; revision %s stays in use", trouble, self._snapshot.revision)
+            logger.warning("flags: %s; %s stays in use", trouble, _what(self._snapshot))
         elif self._trouble and not trouble:
             logger.info("flags: the flag server answers again")
         self._trouble = trouble
+
+
+def _what(snapshot: Snapshot) -> str:
+    if snapshot.origin == "default":
+        return "the coded default of every flag"
+    name = "a flag set without a number" if snapshot.revision is None else f"revision {snapshot.revision}"
+    return f"{name} of {snapshot.environment}" if snapshot.environment else name
 
 
 def _named(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-def refused(response: httpx.Response, what: str) -> FlagServerRefused:
-    """The error of an answer whose status carries no flags."""
-    return FlagServerRefused(response.status_code, what, retry_after_s=retry_after(response.headers, datetime.now(UTC)))
+def refused(response: httpx.Response, what: str, key_cure: str = "retrying") -> FlagServerRefused:
+    """The error of an answer whose status carries no flags. `key_cure`: what to do where it is about the key."""
+    cure = key_cure if response.status_code in (401, 403) else "retrying"
+    asked_to_wait = retry_after(response.headers, datetime.now(UTC))
+    return FlagServerRefused(response.status_code, what, cure, retry_after_s=asked_to_wait)
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float:

@@ -1,12 +1,15 @@
 """The documentation names everything that exists."""
 
 import dataclasses
+import inspect
 import re
 from dataclasses import fields
 from typing import get_args
 
 import pytest
 
+from connections.flags.reports import Report
+from connections.gate import FlagSource, OfrepSource
 from connections.gate.strategies import STRATEGIES
 from connections.reference.faults import FAULTS, PERCENT, Fault, Parameter
 from dashboard.env import BASE_DIR, SETTINGS, Setting, SettingError, read
@@ -19,6 +22,7 @@ from probes.engine.wires import WIRES
 SETTINGS_PAGE = (BASE_DIR / "docs" / "settings.md").read_text()
 STRATEGIES_PAGE = (BASE_DIR / "docs" / "strategies.md").read_text()
 FAILURES_PAGE = (BASE_DIR / "docs" / "failures.md").read_text()
+FLAGS_PAGE = (BASE_DIR / "docs" / "flags.md").read_text()
 PRACTICE_PAGE = (BASE_DIR / "docs" / "practice.md").read_text()
 SCRIPTS_PAGE = (BASE_DIR / "docs" / "scripts.md").read_text()
 
@@ -27,6 +31,22 @@ SCRIPTS_PAGE = (BASE_DIR / "docs" / "scripts.md").read_text()
 def test_every_setting_is_documented_with_its_default(setting: Setting) -> None:
     default = f"`{setting.default}`" if setting.default else "empty"
     assert f"| `{setting.name}` | {default} | {setting.meaning} |" in SETTINGS_PAGE
+
+
+@pytest.mark.parametrize("source", [FlagSource, OfrepSource])
+def test_every_parameter_of_a_flag_source_is_documented_with_its_default(source: type) -> None:
+    named = [each for each in inspect.signature(source).parameters.values() if each.kind is each.KEYWORD_ONLY]
+    table = FLAGS_PAGE.split(f"| `{source.__name__}` |")[1].split("\n\n")[0]
+    for parameter in named:
+        [row] = [line for line in table.splitlines() if f"`{parameter.name}`" in line.split("|")[1]]
+        names = re.findall(r"`(\w+)`", row.split("|")[1])
+        default = row.split("|")[2].split(",")[names.index(parameter.name)].strip()
+        assert default == ("none" if parameter.default is None else str(parameter.default))
+
+
+def test_every_field_of_a_report_is_documented() -> None:
+    documented = re.findall(r"^\| `([a-z_]+)` \|", FLAGS_PAGE.split("## Somebody else")[0], re.MULTILINE)
+    assert [name for name in documented if not name.endswith("_s")] == [each.name for each in fields(Report)]
 
 
 def test_no_documented_setting_is_gone() -> None:
@@ -50,8 +70,9 @@ def test_every_failure_kind_is_documented(kind: FailureKind) -> None:
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
 def test_every_fault_is_documented_as_the_code_has_it(fault: Fault) -> None:
     parameters = "; ".join(range_of(each) for each in fault.parameters if each is not PERCENT)
-    early = f"`{fault.kind_if_early}`" if fault.kind_if_early else "the same"
-    row = f"| `{fault.name}` | {fault.effect} | {parameters} | `{fault.kind}` | {early} |".replace("|  |", "| |")
+    others = (f"`{kind}`" if kind else "the same" for kind in (fault.kind_if_early, fault.kind_if_deferred))
+    row = f"| `{fault.name}` | {fault.effect} | {parameters} | `{fault.kind}` | {' | '.join(others)} |"
+    row = row.replace("|  |", "| |")
     assert row in PRACTICE_PAGE
 
 

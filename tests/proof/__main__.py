@@ -99,6 +99,15 @@ def _memory(run: Run) -> list[Verdict]:
     return verdicts.memory(run.report("benchmarks.hostile_memory", "--rounds", "1" if run.quick else "10"))
 
 
+def _toggle(run: Run) -> list[Verdict]:
+    return verdicts.toggle(run.report("benchmarks.toggle", "--toggles", "10" if run.quick else "100"))
+
+
+def _flag_servers(run: Run) -> list[Verdict]:
+    size = ["--connections", "100" if run.quick else "1000"]
+    return verdicts.flag_servers(run.report("benchmarks.flag_servers", *size))
+
+
 def _judging_itself(name: str, goal: str, quick: Sequence[str], full: Sequence[str]) -> Callable[[Run], list[Verdict]]:
     """A benchmark whose exit status is its verdict."""
 
@@ -119,6 +128,8 @@ PROOFS: dict[str, Callable[[Run], list[Verdict]]] = {
     "restart": _restart,
     "fuzz": _fuzz,
     "memory": _memory,
+    "toggle": _toggle,
+    "flag_servers": _flag_servers,
     "stability": _judging_itself(
         "benchmarks.stability", "sockets live through a compressed day",
         ["--seconds", "60", "--residents", "20"], ["--seconds", "600", "--residents", "100"],

@@ -41,6 +41,20 @@ def test_throughput_is_judged_at_the_worst_concurrency() -> None:
     assert [each.met for each in verdicts.throughput(costs(0.7, None, failures=1))] == [True, False]
 
 
+FLAG_SERVERS = (("none", 1.0), ("answering", 1.2), ("hung", 1.05), ("dead", 1.06))
+
+
+@pytest.mark.parametrize(("p99", "met"), [(999.9, True), (1000.0, False)])
+def test_a_change_is_obeyed_within_a_second_at_every_gate(p99: float, met: bool) -> None:
+    (verdict,) = verdicts.toggle({"figures": {"every gate": {"n": 400, "p99_ms": p99}}, "ms": {}})
+    assert verdict.met is met
+
+
+def test_a_flag_server_in_any_state_is_judged_beside_none() -> None:
+    rows = {state: {"ratio": ratio, "p50_ms": 1.0} for state, ratio in FLAG_SERVERS}
+    assert [(each.figure[:4], each.met) for each in verdicts.flag_servers(rows)] == [("1.05", True), ("1.06", False)]
+
+
 def flow(rate: float = 1000.0, late: float | None = 249.9) -> dict[str, Any]:
     delays = {} if late is None else {"p50_ms": 1.0, "p99_ms": late}
     return {"ok_per_s": rate, "recorded_per_s": rate, "missed": 3, "start_delay": delays}

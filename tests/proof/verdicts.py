@@ -9,6 +9,8 @@ CHEAPER_THAN_WEBSOCKETS, CHEAPER_THAN_ARTILLERY = 0.7, 8.0
 PROBES_PER_S, START_DELAY_MS = 1000.0, 250.0
 SILENT_WORSE = 1.2
 MEMORY_MIB = 20.0
+TOGGLE_MS, TOGGLE_GOAL_MS = 1000.0, 250.0
+FLAG_SERVER_RATIO = 1.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,28 @@ def memory(report: Mapping[str, Any]) -> list[Verdict]:
     return [
         Verdict("memory", f"{servers}: <= +{MEMORY_MIB:g} MiB", f"+{grown:.1f} MiB", grown <= MEMORY_MIB),
         Verdict("memory", f"{servers}: each told rightly", f"{wrong} wrong", wrong == 0),
+    ]
+
+
+def toggle(report: Mapping[str, Any]) -> list[Verdict]:
+    """How soon a change is obeyed, over every gate."""
+    row = report["figures"]["every gate"]
+    figure = f"{row['p99_ms']:.0f} ms over {row['n']:.0f} ({TOGGLE_GOAL_MS:g} ms is hoped for)"
+    goal = f"a change reaches the next connection: p99 < {TOGGLE_MS:g} ms"
+    return [Verdict("toggle", goal, figure, row["p99_ms"] < TOGGLE_MS)]
+
+
+def flag_servers(report: Mapping[str, Mapping[str, float]]) -> list[Verdict]:
+    """What a hung or dead flag server adds to a connection, beside having none."""
+    return [
+        Verdict(
+            "flag_servers",
+            f"flag server {state}: time to ready <= {FLAG_SERVER_RATIO} x none",
+            f"{row['ratio']:.2f} x ({row['p50_ms']:.2f} ms)",
+            row["ratio"] <= FLAG_SERVER_RATIO,
+        )
+        for state, row in report.items()
+        if state not in ("none", "answering")
     ]
 
 

@@ -3,6 +3,7 @@
 import multiprocessing
 from functools import partial
 from multiprocessing.connection import Connection
+from typing import Any
 
 from websockets.asyncio.client import connect
 
@@ -76,15 +77,22 @@ def test_a_source_that_says_nothing_new_still_says_that_it_lives() -> None:
 
 
 async def test_the_readiness_that_an_application_tells_is_counted_by_strategy() -> None:
-    """Of the connections that opened, those that opened before a required service was there."""
+    """Of the connections that opened and whose application told: those that opened before a required service was
+    there, and those that were held although all was there. An application that marks nothing tells nothing."""
     flags = FlagServer()
     with flag_server(flags) as served, following(served.http) as source:
         await await_until(holds(source, 1))
-        for false_ready, held_ms in ((False, 4.0), (True, 4.0), (False, None)):
-            record = connection_ended("immediate", Cause.CLIENT_GONE, false_ready=false_ready, held_ms=held_ms)
-            source.ended(record)
-        await await_until(lambda: flags.counted("immediate") == {"client_gone": 3})
-    assert flags.reports[-1]["readiness"] == {"immediate": {"opened": 2, "false_ready": 1}}
+        told: list[dict[str, Any]] = [
+            {"held_ms": 4.0, "added_ms": 0.0},
+            {"held_ms": 4.0, "false_ready": True},
+            {"held_ms": 90.0, "added_ms": 80.0, "false_not_ready": True},
+            {"held_ms": None, "false_not_ready": True},
+        ]
+        for fields in told:
+            source.ended(connection_ended("immediate", Cause.CLIENT_GONE, **fields))
+        source.ended(connection_ended("fixed_delay", Cause.CLIENT_GONE, held_ms=4.0))
+        await await_until(lambda: flags.counted("fixed_delay") == {"client_gone": 1})
+    assert flags.reports[-1]["readiness"] == {"immediate": {"opened": 3, "false_ready": 1, "false_not_ready": 2}}
 
 
 def test_a_process_names_itself_says_how_long_it_counts_and_when_it_ends() -> None:
