@@ -224,8 +224,8 @@ STRATEGIES: Mapping[str, Mapping[str, Any]] = {
     "ack_or_close": _flags("ready_ack", ack_seconds=SOON_S, legacy="close"),
     "ack_or_open": _flags("ready_ack", ack_seconds=SOON_S, legacy="open"),
     "init": _flags("client_init", timeout_seconds=SOON_S),
+    "deferred": _flags("deferred_accept", timeout_seconds=SOON_S),
 }
-"""Gates whose strategy asks something of the client, around `echo`."""
 
 
 def bare(name: str) -> Application:
@@ -233,7 +233,7 @@ def bare(name: str) -> Application:
 
 
 APPLICATIONS = {(kind.__name__, name): kind(name) for name in BEHAVIOURS for kind in (gated, bare)}
-APPLICATIONS |= {(name, "echo"): gated("echo", flags) for name, flags in STRATEGIES.items()}
+APPLICATIONS |= {(side, name): gated(name, flags) for name in BEHAVIOURS for side, flags in STRATEGIES.items()}
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:

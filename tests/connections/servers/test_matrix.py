@@ -9,7 +9,8 @@ import pytest
 
 from dashboard.env import BASE_DIR
 from tests.connections.servers import matrix
-from tests.connections.servers.matrix import APP, CASES, PAGE, STOPS, Case, Seen, Stop
+from tests.connections.servers.cases import CASES, STOPS, Case, Stop
+from tests.connections.servers.matrix import APP, PAGE, Seen
 from tests.support.asgi_servers import KINDS, Kind, Running, running
 from tests.support.raw_websocket import BINARY, CLOSE, TEXT, RawWebSocket, frame
 
