@@ -14,6 +14,7 @@ from connections.gate.hooks import drain_on_sigterm
 from connections.gate.inbound import Receive
 from connections.gate.lifecycle import DEADLINES, Deadline, State
 from connections.gate.outbound import Send
+from examples import bare_asgi
 
 ACCEPT = {"type": "websocket.accept"}
 SOON_S = 0.3
@@ -197,12 +198,15 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "websocket.send", "text": said})
 
 
+BEHAVIOURS["authenticates"] = bare_asgi.chat
+
 DEPENDENCIES: Mapping[str, Any] = {"required": ["llm", "redis"], "authenticates": True}
 GATES: Mapping[str, Mapping[str, Any]] = {
     "raises_during_setup": DEPENDENCIES,
     "never_authenticates": DEPENDENCIES,
     "fails_a_required_service": DEPENDENCIES,
     "reports_half_of_its_services": DEPENDENCIES,
+    "authenticates": {"required": ["session"], "authenticates": True},
     "never_ready": {"required": ["llm"], "deadlines": DEADLINES},
 }
 """How the gates differ from one that declares nothing."""

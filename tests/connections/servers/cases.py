@@ -28,6 +28,8 @@ class Case:
     closed_by: str = ""
     error: str = ""
     sends: bytes = b""
+    offers: tuple[str, ...] = ()
+    """Subprotocols; servers themselves refuse some of them."""
     slow: bool = False
     answered: str = ""
     """What the application says to it, once it is ready."""
@@ -39,6 +41,10 @@ class Case:
         wire = self.wire if isinstance(self.wire, str) else self.wire[kind.name]
         gates_own = self.closed_by == "gate" and kind.name == "daphne" and wire in {"1011", "1012", "1013"}
         return f"4{wire[1:]}" if gates_own else wire
+
+    def recorded(self, kind: Kind) -> bool:
+        """Whether the gate heard of it."""
+        return self.cause is not None and (not self.offers or self.expected(kind).isdigit())
 
 
 def by_server(uvicorn: str, hypercorn: str, daphne: str, granian: str) -> Wire:
@@ -148,6 +154,23 @@ _DEFERRED: tuple[tuple[str, str, Wire, Cause, str, str], ...] = (
     ("never marks some of its services", "reports_half_of_its_services", _LATE, Cause.NOT_READY, "gate", ""),
     ("never accepts", "never_accepts", _LATE, Cause.NEVER_ACCEPTED, "gate", ""),
 )  # fmt: skip
+_MALFORMED_OFFER = by_server("HTTP 400", "4401", "4401", "4401")
+_TOKENS: tuple[tuple[str, Wire, tuple[str, ...]], ...] = (
+    ("no token", "4401", ("chat",)),
+    ("an empty one", "4401", ("chat", "bearer.")),
+    ("one that nobody has", "4401", ("chat", "bearer.nobodys")),
+    ("the right one in capitals", "4401", ("chat", "bearer.CHANGE-ME")),
+    ("the right one under another scheme", "4401", ("chat", "basic.change-me")),
+    ("a wrong one before the right one", "4401", ("chat", "bearer.nobodys", "bearer.change-me")),
+    ("500 wrong ones", "4401", ("chat", *(f"bearer.{number}" for number in range(500)))),
+    ("one of 4,000 characters", "4401", ("chat", f"bearer.{'x' * 4000}")),
+    ("one in quotes", _MALFORMED_OFFER, ("chat", '"bearer.change-me"')),
+    ("one with a space", _MALFORMED_OFFER, ("chat", "bearer.change me")),
+    ("one with a parameter", _MALFORMED_OFFER, ("chat", "bearer.change-me;q=1")),
+    ("one that is not ASCII", by_server("HTTP 400", NO_HTTP, "HTTP 500", "4401"), ("chat", "bearer.\xff\xfe")),
+    ("one with a zero byte", "HTTP 400", ("chat", "bearer.\0")),
+    ("one of 70,000 characters", by_server(SILENT, "HTTP 431", NO_HTTP, "4401"), ("chat", f"bearer.{'x' * 70_000}")),
+)
 
 
 def _cases() -> Iterable[Case]:
@@ -171,6 +194,9 @@ def _cases() -> Iterable[Case]:
         sends, answered = (HELLO, "hello") if wire == OPEN else (b"", "")
         path = f"/deferred/{behaviour}"
         yield Case("deferred", name, path, wire, cause, closed_by, error, sends=sends, answered=answered)
+    for name, wire, offers in _TOKENS:
+        path, slow = f"/gated/authenticates/{_slug(name)}", "70,000" in name
+        yield Case("tokens", name, path, wire, Cause.SELF_CLOSED, "application", offers=offers, slow=slow)
 
 
 def _hello(path: str) -> bytes:

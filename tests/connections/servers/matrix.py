@@ -33,7 +33,7 @@ async def wire_of(case: Case, kind: Kind, port: int) -> str:
     """Run one case against a server that listens."""
     try:
         async with asyncio.timeout(SLOW_S if case.slow else 30):
-            client = await RawWebSocket.open(port, case.path, early=case.sends)
+            client = await RawWebSocket.open(port, case.path, *case.offers, early=case.sends)
     except TimeoutError:
         return SILENT
     answer = client.answer
@@ -68,7 +68,7 @@ def measure(kind: Kind, cases: Iterable[Case] = CASES) -> dict[str, Seen]:
     cases = tuple(cases)
     with running(kind, APP, BASE_DIR) as server:
         wires = asyncio.run(_all(cases, server))
-        server.ended(sum(case.cause is not None for case in cases))
+        server.ended(sum(case.recorded(kind) for case in cases))
         records: dict[str, list[tuple[str, str, str]]] = {}
         for record in server.records():
             told = (record["cause"], record["closed_by"], record["error"])
