@@ -147,6 +147,14 @@ PROOFS: dict[str, Callable[[Run], list[Verdict]]] = {
         "tests.proof.bursts", "what is sent during setup arrives complete and in order, on four servers",
         ["--connections", "20"], [],
     ),
+    "crowd": _judging_itself(
+        "tests.proof.crowd", "50 and 500 users at once, and restarts: every event of those who stayed comes",
+        ["--users", "50", "--seconds", "10", "--restarts", "1"], [],
+    ),
+    "paths": _judging_itself(
+        "tests.proof.paths", "slow paths, cuts, a dependency that stops and comes back: the same",
+        ["--users", "40"], [],
+    ),
 }  # fmt: skip
 
 
