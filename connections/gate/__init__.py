@@ -10,6 +10,7 @@ from connections.gate.flag_source import FlagSource
 from connections.gate.lifecycle import Cause, State, Step
 from connections.gate.middleware import ReadinessGate
 from connections.gate.ofrep_source import OfrepSource
+from connections.gate.patterns import Pattern, RacePattern
 from connections.gate.readiness import Readiness, readiness
 from connections.gate.registry import Explanation, Registry
 from connections.gate.selection import StaticFlags
@@ -24,7 +25,9 @@ __all__ = [
     "FlagSource",
     "GateError",
     "OfrepSource",
+    "Pattern",
     "Priority",
+    "RacePattern",
     "Readiness",
     "ReadinessGate",
     "Registry",

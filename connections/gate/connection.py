@@ -6,17 +6,20 @@ application does. The application's own `receive()` is the single consumer of th
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, Protocol
 
 from connections.gate.buffer import Buffer
-from connections.gate.ending import SERVICE_RESTART, Ending
+from connections.gate.ending import DENIAL, SERVICE_RESTART, Ending
 from connections.gate.errors import ClientGone, EndedBeforeReady, OutOfOrder
 from connections.gate.inbound import Inbound, Message, Receive
 from connections.gate.lifecycle import Cause, Consequence, Lifecycle, Observer, State
 from connections.gate.opening import Opening, Spawn
 from connections.gate.outbound import Outbound, Send
+from connections.gate.patterns import Pattern, RacePattern
 from connections.gate.readiness import SCOPE_KEY, Readiness
+from connections.gate.recording import race_of
 from connections.gate.selection import Selection
 from connections.gate.settings import Settings
 from connections.gate.strategies import Verdict
@@ -26,12 +29,20 @@ Application = Callable[[Any, Any, Any], Awaitable[Any]]
 """`Any`: frameworks type the three arguments of ASGI differently, and none of them is wrong."""
 
 
+class Watcher(Observer, Protocol):
+    """Who hears what a connection does."""
+
+    def raced(self, race: RacePattern) -> None:
+        """A pattern of the race was seen. Never raises."""
+
+
 class Connection:
     """One connection. Created when the server offers it, run once."""
 
-    __slots__ = ("_accepting", "_application", "_connect_asked", "_evicted", "_loop", "_pump", "_scope",
+    __slots__ = ("_accepting", "_application", "_connect_asked", "_evicted", "_loop", "_observer", "_pump",
+                 "_scope",
                  "_server_receive", "_spawn", "_timer", "_waiters", "connection_id", "ending", "inbound", "lifecycle",
-                 "opening", "outbound", "selection")  # fmt: skip
+                 "opening", "outbound", "patterns", "selection")  # fmt: skip
 
     def __init__(
         self,
@@ -43,7 +54,7 @@ class Connection:
         selection: Selection,
         settings: Settings,
         spawn: Spawn,
-        observer: Observer | None = None,
+        observer: Watcher | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._scope: Scope = {**scope, SCOPE_KEY: Readiness(self)}
@@ -54,7 +65,9 @@ class Connection:
         self._accepting: Message | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._waiters: list[asyncio.Future[None]] | None = None
+        self._observer = observer
         self._connect_asked = False
+        self.patterns: tuple[Pattern, ...] = ()
         self._evicted = False
         self.connection_id = connection_id
         self.selection = selection
@@ -91,7 +104,7 @@ class Connection:
             await self.ending.settled()
         except asyncio.CancelledError:
             if not self._cancelled_by_us():
-                self.ending.end(Cause.CANCELLED, "the server cancelled the application", through=State.FAILED)
+                await self.ending.cancelled()
                 raise
         finally:
             self._wind_up()
@@ -111,31 +124,46 @@ class Connection:
             try:
                 await self.outbound.event(message)
             except OSError:
-                self.outbound.undelivered += 1
+                self._undelivered()
                 self.lost()
         elif self.ending.left_at is not None:
             await self._send_to_nobody(kind)
         elif kind == "websocket.accept":
             await self._accept(message)
         elif kind == "websocket.close":
+            if self._accepting is not None:  # its code and last words would reach no client that was never accepted
+                await self.upgrade()
+                self.outbound.release()
             await self.ending.close_for_application(message)
         elif kind == "websocket.send":
-            raise OutOfOrder("websocket.send before websocket.accept: accept the connection first")
+            raise self._out_of_order("websocket.send before websocket.accept: accept the connection first")
+        elif kind.startswith(DENIAL) and self.lifecycle.state is not State.CONNECTING:
+            raise self._out_of_order(f"{kind} after websocket.accept: send websocket.close instead")
         else:
             await self.ending.deny_for_application(message)
+
+    def _out_of_order(self, what: str) -> OutOfOrder:
+        self.notice(Pattern.OUT_OF_ORDER, what)
+        return OutOfOrder(what)
 
     async def _send_to_nobody(self, kind: str) -> None:
         # Raising at once would make Starlette before 1.0 swallow the error and report "Need to call accept first" at
         # the next receive; doing nothing lets the application meet the disconnect where it expects one.
         if kind != "websocket.send":
             return
-        self.outbound.undelivered += 1
+        self._undelivered()
         await asyncio.sleep(0)  # an application that only ever sends must not hold the loop
         if self.ending.grace_over:
             raise ClientGone(f"the connection is over: {self.lifecycle.cause}")
 
+    def _undelivered(self) -> None:
+        self.outbound.undelivered += 1
+        self.notice(Pattern.SEND_AFTER_GONE, "the application sent to a connection that was over")
+
     async def _accept(self, message: Message) -> None:
         now, defer = self._loop.time(), self.selection.strategy.defers_accept
+        if self.lifecycle.state is not State.CONNECTING:
+            self.notice(Pattern.OUT_OF_ORDER, "the application accepted twice")
         if defer:
             self.lifecycle.move(State.HANDSHAKE_VALIDATING, now, "the application accepted, and its client waits")
             self.outbound.hold()
@@ -246,6 +274,17 @@ class Connection:
         """Close 1012; refuse with 503 where the upgrade is still waited for."""
         self._spawn(self.ending.close(SERVICE_RESTART, Cause.DRAINED, "the server is going away"))
 
+    def held_early(self, count: int) -> None:
+        """The gate opens, and so many messages had come before."""
+        self.notice(Pattern.EARLY_MESSAGE_HELD, f"{count} held, the application gets them now")
+
+    def notice(self, pattern: Pattern, why: str) -> None:
+        """Tell of `pattern`, once per connection."""
+        if pattern not in self.patterns:
+            self.patterns = (*self.patterns, pattern)
+            if self._observer is not None:
+                self._observer.raced(race_of(self, pattern, why, time.time()))
+
     # --- what is known of it --------------------------------------------------------------------------------------
 
     @property
@@ -271,6 +310,8 @@ class Connection:
 
     def verdict(self, now: float) -> Verdict:
         """What its strategy says at `now`; asking changes nothing."""
+        if self.lifecycle.state is State.SERVICES_READY:
+            return self.selection.strategy.confirm(self.opening.progress)
         return self.selection.strategy.decide(self.opening.progress, now)
 
     def on_loop(self, mark: Callable[..., None], *arguments: Any) -> None:

@@ -2,7 +2,7 @@
 meets its disconnect. Whoever asks first wins; asking again does nothing."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -23,6 +23,15 @@ PRIVATE_CODES = 4000
 
 _STATUS = {1011: 500}
 """What a close code is for a client that has no upgrade yet; 503 for all others."""
+
+_NO_STATUS = 1005
+"""A close frame without a code, and with some servers no close frame at all (RFC 6455, 7.1.5)."""
+
+_VIOLATIONS = {1002: "a protocol error", 1007: "text that is not UTF-8", 1009: "a message that is too big"}
+"""What ended it where the client broke the protocol (RFC 6455, 7.4.1); Hypercorn, Daphne and Granian do not say."""
+
+_CANCELLED_S = 0.5
+"""What a close may take once the server has cancelled the application: it does not wait long for us."""
 
 _REASON_BYTES = 120
 """A close frame holds 123 bytes of reason (RFC 6455, 5.5.1)."""
@@ -95,15 +104,17 @@ class Ending:
         """The connection is over for the client. First news wins."""
         if self.left_at is not None:
             return
-        code = message.get("code", 1005)
+        code = message.get("code") or _NO_STATUS
         if self._lifecycle.cause is None:
             self.close_code, self.closed_by = code, "server" if code == SERVICE_RESTART else "client"
         if code == SERVICE_RESTART:
             self.end(Cause.DRAINED, "the server is shutting down")
-        elif in_setup:
-            self.end(Cause.CLIENT_GONE, "the client left before it was ready")
         else:
-            self.end(Cause.CLIENT_CLOSED, "the client left")
+            violation = f": {_VIOLATIONS[code]}" if code in _VIOLATIONS else ""
+            if in_setup:
+                self.end(Cause.CLIENT_GONE, f"the client left before it was ready{violation}")
+            else:
+                self.end(Cause.CLIENT_CLOSED, f"the client left{violation}")
         self._leave(message, hold=in_setup, evict=in_setup)
 
     # --- the gate's side ------------------------------------------------------------------------------------------
@@ -121,13 +132,16 @@ class Ending:
         reason = why.encode()[:_REASON_BYTES].decode(errors="ignore")
         self._leave({"type": "websocket.disconnect", "code": code, "reason": reason}, hold=True, evict=True)
         self._owner.stop_reading()
+        await self._settle(self._send_close(code, reason))
+        self.end(cause, why)
+
+    async def _settle(self, sending: Coroutine[Any, Any, None]) -> None:
         self._closing = self._loop.create_future()
         try:
             with suppress(*_REFUSED_SEND):
-                await self._send_close(code, reason)
+                await sending
         finally:
             self._closing.set_result(None)
-        self.end(cause, why)
 
     async def _send_close(self, code: int, reason: str) -> None:
         """With `code`, or with its private counterpart where the server refuses to send that one: Daphne's protocol
@@ -139,12 +153,22 @@ class Ending:
         except Exception:
             if code >= PRIVATE_CODES:
                 raise
-            private = code % 1000 + PRIVATE_CODES
-            await self._outbound.control({"type": "websocket.close", "code": private, "reason": reason})
+            self.close_code = code % 1000 + PRIVATE_CODES
+            await self._outbound.control({"type": "websocket.close", "code": self.close_code, "reason": reason})
+
+    async def cancelled(self) -> None:
+        """The server cancels the application. Servers do so when they stop: Hypercorn would close 1011, Daphne not at
+        all, so the client is told 1012."""
+        why = "the server cancelled the application"
+        if self._lifecycle.state is State.CONNECTING:
+            self.end(Cause.CANCELLED, why, through=State.FAILED)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CANCELLED_S):
+                await self.close(SERVICE_RESTART, Cause.CANCELLED, why, through=State.FAILED)
 
     async def settled(self) -> None:
-        """Return when a close of the gate is no longer on its way. Granian closes without a code where the application
-        returns before."""
+        """Return when a close or refusal of the gate is no longer on its way. Granian closes without a code where the
+        application returns before."""
         if self._closing is not None:
             await asyncio.wait([self._closing])
 
@@ -155,13 +179,15 @@ class Ending:
         self.closed_by = "gate"
         self.end(cause, why)
         self._leave({"type": "websocket.disconnect", "code": 1006, "reason": why}, hold=True, evict=True)
-        with suppress(*_REFUSED_SEND):
-            if self._can_deny:
-                headers = [(b"content-type", b"text/plain"), (b"retry-after", b"1")]
-                await self._outbound.control({"type": f"{DENIAL}.start", "status": status, "headers": headers})
-                await self._outbound.control({"type": f"{DENIAL}.body", "body": why.encode()})
-            else:
-                await self._outbound.control({"type": "websocket.close", "code": 1013, "reason": why})
+        await self._settle(self._send_refusal(status, why))
+
+    async def _send_refusal(self, status: int, why: str) -> None:
+        if self._can_deny:
+            headers = [(b"content-type", b"text/plain"), (b"retry-after", b"1")]
+            await self._outbound.control({"type": f"{DENIAL}.start", "status": status, "headers": headers})
+            await self._outbound.control({"type": f"{DENIAL}.body", "body": why.encode()})
+        else:
+            await self._outbound.control({"type": "websocket.close", "code": 1013, "reason": why})
 
     # --- the application's side -----------------------------------------------------------------------------------
 

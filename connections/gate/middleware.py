@@ -9,6 +9,7 @@ says the same), and takes no signals: the server's own shutdown calls `await gat
 
 import asyncio
 import secrets
+import time
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, Unpack
@@ -16,13 +17,12 @@ from typing import Any, Unpack
 from connections.gate.connection import Application, Connection, Scope
 from connections.gate.inbound import Message, Receive
 from connections.gate.lifecycle import Cause
-from connections.gate.listeners import Listeners, RecordListener, StepListener, Unsubscribe
+from connections.gate.listeners import CheckListener, Listeners, RaceListener, RecordListener, StepListener, Unsubscribe
 from connections.gate.options import Options, settings_of
 from connections.gate.outbound import Send
-from connections.gate.recording import record_of
+from connections.gate.recording import notice_end, record_of
 from connections.gate.registry import Registry
 from connections.gate.selection import Flags, Selector, StaticFlags
-from connections.gate.telemetry import emit
 
 _RETURN_S = 0.5
 """What applications have to return after a drain closed their connections; those that do are in the last report."""
@@ -45,6 +45,7 @@ class ReadinessGate:
         self._settings = settings_of(**options)
         self._selector = Selector()
         self._listeners = Listeners()
+        self._settings.board.heard = self._listeners.checks.tell
         self._registry = Registry(keep_ended=self._settings.keep_ended)
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = False
@@ -63,11 +64,19 @@ class ReadinessGate:
     def listen(self, listener: StepListener) -> Unsubscribe:
         """Call `listener(connection_id, step)` at each transition of each connection, once and in order, from now on.
         A listener that raises is logged, and harms nothing. Returns what ends the listening."""
-        return self._listeners.to_steps(listener)
+        return self._listeners.steps.listen(listener)
 
     def listen_to_records(self, listener: RecordListener) -> Unsubscribe:
         """Call `listener(record)` with the record of each connection that has ended."""
-        return self._listeners.to_records(listener)
+        return self._listeners.records.listen(listener)
+
+    def listen_to_races(self, listener: RaceListener) -> Unsubscribe:
+        """Call `listener(race)` with each race pattern, at the moment it is known."""
+        return self._listeners.races.listen(listener)
+
+    def listen_to_checks(self, listener: CheckListener) -> Unsubscribe:
+        """Call `listener(result)` with the result of each run of a dependency check."""
+        return self._listeners.checks.listen(listener)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not self._draining:
@@ -87,13 +96,12 @@ class ReadinessGate:
             self._ended(connection)
 
     def _ended(self, connection: Connection) -> None:
-        record = record_of(connection, asyncio.get_running_loop().time())
+        record = notice_end(connection, record_of(connection, time.time()))
         self._registry.remove(connection, record)
         if self._draining and not self._registry:
             self._emptied.set()
         self.flags.ended(record)
-        self._listeners.recorded(record)
-        emit(record)
+        self._listeners.ended(record)
 
     def _new_connection(self, scope: Scope, receive: Receive, send: Send) -> Connection:
         connection_id = secrets.token_hex(8)

@@ -35,6 +35,9 @@ class Owner(Protocol):
     async def upgrade(self) -> None:
         """Put the accept on the wire, if it was deferred."""
 
+    def held_early(self, count: int) -> None:
+        """The gate opens, and so many messages had come before."""
+
     def lost(self) -> None:
         """A send found the client gone."""
 
@@ -224,6 +227,8 @@ class Opening:
         self.opened_at = self._loop.time()
         target = State.GRACEFUL_DEGRADATION if self.missing else State.PROCESSING_READY
         self._lifecycle.move(target, self.opened_at, why)
+        if held := self._inbound.counts.held:
+            self._owner.held_early(held)
         self._inbound.open()
         self._owner.changed()
         self.reconsider()  # what was said during the announcement

@@ -1,19 +1,21 @@
-"""One structured record per connection end.
+"""One structured record per connection end, and how records are logged.
 
-Records are JSON objects, one per line, on the logger `readywire.gate` at level INFO (WARNING where the gate had to
-close). Their fields are those of `ConnectionRecord`, and `event` is always "connection_end". No message content, token
-or header ever enters a record.
+Records are JSON objects, one per line, at level INFO, or WARNING where the gate had to close or a message was harmed.
+`event` says which: "connection_end" on the logger `readywire.gate` (the fields of `ConnectionRecord`), "race_pattern"
+on `readywire.gate.races` (those of `patterns.RacePattern`). What may stand in one: `redaction.py`.
 """
 
 import json
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Protocol
 
 from connections.gate.buffer import Counts
 from connections.gate.lifecycle import Cause
 
-logger = logging.getLogger("readywire.gate")
+_ENDS = logging.getLogger("readywire.gate")
+_RACES = logging.getLogger("readywire.gate.races")
 
 _LOUD = frozenset(
     {
@@ -76,8 +78,24 @@ class ConnectionRecord:
     """From what the application said until messages could flow: what the strategy added. None where it never said so,
     or they never flowed."""
 
+    patterns: tuple[str, ...] = ()
+    """The race patterns that were seen on it, in order (`patterns.Pattern`)."""
+    refused_transitions: tuple[str, ...] = ()
+    """What was asked of it that its state does not allow, as "processing_ready -> accepted": a bug of somebody's."""
+    ended_at: float = 0.0
+    """Wall time, seconds since 1970."""
+
+    @property
+    def event(self) -> str:
+        return "connection_end"
+
+    @property
+    def loud(self) -> bool:
+        """Somebody should look at it."""
+        return self.cause in _LOUD or bool(self.problems)
+
     def to_json(self) -> str:
-        return json.dumps({"event": "connection_end", **asdict(self)}, separators=(",", ":"))
+        return json.dumps({"event": self.event, **asdict(self)}, separators=(",", ":"))
 
 
 def milliseconds(seconds: float) -> float:
@@ -85,8 +103,24 @@ def milliseconds(seconds: float) -> float:
     return round(seconds * 1000, 3)
 
 
-def emit(record: ConnectionRecord) -> None:
+class Record(Protocol):
+    """What can be logged."""
+
+    @property
+    def event(self) -> str:
+        """Which record it is."""
+
+    @property
+    def loud(self) -> bool:
+        """Somebody should look at it."""
+
+    def to_json(self) -> str:
+        """One line."""
+
+
+def emit(record: Record) -> None:
     """Write one record."""
-    level = logging.WARNING if record.cause in _LOUD or record.problems else logging.INFO
+    logger = _ENDS if record.event == "connection_end" else _RACES
+    level = logging.WARNING if record.loud else logging.INFO
     if logger.isEnabledFor(level):
         logger.log(level, "%s", record.to_json())

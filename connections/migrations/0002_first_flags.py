@@ -1,4 +1,7 @@
-"""Three environments, each with version 1 of the six flags, marked known-good."""
+"""Three environments, each with version 1 of the six flags, marked known-good.
+
+Databases that were made before all nine strategies were there have three of them: 0004_all_strategies adds the rest.
+"""
 
 from django.db import migrations
 from django.utils import timezone
@@ -17,10 +20,31 @@ def _switch(description, safe="on"):
     }
 
 
+STRATEGIES = (
+    "immediate", "fixed_delay", "progressive_delay", "adaptive_delay", "state_poll",
+    "dependency_gate", "ready_ack", "deferred_accept", "client_init",
+)
+
+
+def parameters_of(environment):
+    """The default of each strategy; a progressive delay is shorter in development, as at the origin."""
+    return {
+        "immediate": {},
+        "fixed_delay": {"milliseconds": 100},
+        "progressive_delay": {"steps_ms": [10] if environment == "development" else [50, 100, 150]},
+        "adaptive_delay": {"factor": 1.1, "floor_ms": 10, "cap_ms": 2000},
+        "state_poll": {"interval_ms": 10, "timeout_seconds": 3},
+        "dependency_gate": {"timeout_seconds": 12},
+        "ready_ack": {"timeout_seconds": 12, "ack_seconds": 2, "legacy": "open"},
+        "deferred_accept": {"timeout_seconds": 4},
+        "client_init": {"timeout_seconds": 3},
+    }
+
+
 FLAGS = {
     "readiness-strategy": {
         "state": "ENABLED",
-        "variants": {name: name for name in ("immediate", "fixed_delay", "dependency_gate")},
+        "variants": {name: name for name in STRATEGIES},
         "defaultVariant": "dependency_gate",
         "metadata": {
             "description": "Which readiness strategy a new connection gets.",
@@ -29,13 +53,7 @@ FLAGS = {
     },
     "readiness-parameters": {
         "state": "ENABLED",
-        "variants": {
-            "default": {
-                "immediate": {},
-                "fixed_delay": {"milliseconds": 100},
-                "dependency_gate": {"timeout_seconds": 12},
-            }
-        },
+        "variants": {"default": parameters_of("")},
         "defaultVariant": "default",
         "metadata": {"description": "Parameters of each strategy.", "safeVariant": "default"},
     },
@@ -48,10 +66,17 @@ FLAGS = {
 }
 
 
+def flags_of(environment):
+    """The six flags as `environment` starts with them."""
+    parameters = {**FLAGS["readiness-parameters"], "variants": {"default": parameters_of(environment)}}
+    return {**FLAGS, "readiness-parameters": parameters}
+
+
 def seed(apps, schema_editor):
     model = lambda name: apps.get_model("connections", name)  # noqa: E731
     now = timezone.now()
     for position, (key, name) in enumerate(ENVIRONMENTS, start=1):
+        flags = flags_of(key)
         environment = model("Environment").objects.create(
             key=key,
             name=name,
@@ -64,14 +89,14 @@ def seed(apps, schema_editor):
             environment=environment,
             number=1,
             kind="initial",
-            set_hash=set_hash(FLAGS),
+            set_hash=set_hash(flags),
             author="readywire",
             reason="The flags that Readywire brings.",
             created_at=now,
             known_good_at=now,
             known_good_by="readywire",
         )
-        for flag_key, body in FLAGS.items():
+        for flag_key, body in flags.items():
             definition, _ = model("Definition").objects.get_or_create(
                 hash=definition_hash(body), defaults={"body": body}
             )
@@ -82,7 +107,7 @@ def seed(apps, schema_editor):
             version=version,
             cause="initial",
             summary=[
-                {"flag": flag_key, "before": None, "after": body["defaultVariant"]} for flag_key, body in FLAGS.items()
+                {"flag": flag_key, "before": None, "after": body["defaultVariant"]} for flag_key, body in flags.items()
             ],
             author="readywire",
             reason="The flags that Readywire brings.",

@@ -17,6 +17,11 @@ DEFAULT_SECONDS = 300.0
 MAX_BY = 80
 """Characters of the name of who started it."""
 
+OPEN_AT_ONCE = frozenset({"immediate", "state_poll"})
+"""Strategies that say ready while the setup has only begun: every probe of a service with any setup fails."""
+OPEN_EARLY = OPEN_AT_ONCE | {"fixed_delay", "progressive_delay", "adaptive_delay"}
+"""Strategies that say ready while a setup takes longer than they wait."""
+
 _EVENTS = ("agent_started", "agent_thinking", "tool_executing", "tool_completed", "agent_completed")
 _NOT_LAST = _EVENTS[:-1]
 """What follows an event shows that it is missing or late in its place; nothing follows the last."""
@@ -93,8 +98,16 @@ class Fault:
     parameters: tuple[Parameter, ...] = (PERCENT,)
     kind_if_early: str = ""
     """What they report where the strategy opens before that, as `immediate` does; "": the same."""
+    kind_if_deferred: str = ""
+    """What they report where the strategy lets the accept wait, too; "": the same."""
     condition: str = ""
     """What must hold for that, as a clause; "": nothing."""
+
+    def kind_under(self, strategy: str) -> str:
+        """What probes report while `strategy` is served."""
+        if strategy in OPEN_EARLY:
+            return self.kind_if_early or self.kind
+        return (self.kind_if_deferred if strategy == "deferred_accept" else "") or self.kind
 
     def checked(self, given: Mapping[str, Any]) -> Mapping[str, float | str]:
         """Every parameter by name, defaults filled in. Raises FaultError."""
@@ -123,6 +136,7 @@ _TABLE = (
         "not_ready",
         (_seconds("longer than the setup takes otherwise", 6, 60), PERCENT),
         kind_if_early="false_ready",
+        kind_if_deferred="upgrade_timeout",
         condition="the setup outlasts the target's deadline",
     ),
     Fault(
@@ -132,6 +146,7 @@ _TABLE = (
         "closed_before_ready",
         (Parameter("service", "that refuses", "database", choices=SERVICES), PERCENT),
         kind_if_early="false_ready",
+        kind_if_deferred="upgrade_rejected",
     ),
     Fault(
         "events_lost",

@@ -10,11 +10,13 @@ from django.conf import settings
 from django.db import connections as database_connections
 from django.db.models import Count, Max, Q, Sum
 from django.template.loader import render_to_string
+from django.utils import timezone
 
 from connections.flags.errors import UnknownEnvironment
 from connections.models import Environment, WatchedServer
 from dashboard.live.capacity import exceeded_workers
 from dashboard.live.sessions import living
+from dashboard.models import PracticedFault
 from dashboard.queries.overview import OverviewReader, Row
 from dashboard.queries.practice import notes
 from dashboard.queries.target import TargetReader
@@ -51,7 +53,8 @@ class Topics:
         return self._families[family](subject, now)
 
     def pulse(self) -> tuple[Any, ...]:
-        """Changes whenever anything a page shows was written. Five aggregates, no rows."""
+        """Changes whenever anything a page shows was written. A few aggregates, no rows."""
+        practised = PracticedFault.objects.filter(until__gt=timezone.now())
         statuses = TargetStatus.objects.aggregate(Sum("sequence"), Count("pk"), Max("since"))
         return (
             tuple(statuses.values()),
@@ -59,6 +62,8 @@ class Topics:
             tuple(Target.objects.aggregate(all=Count("pk"), paused=Count("pk", filter=~Q(paused_by=""))).values()),
             tuple(Environment.objects.order_by("position").values_list("revision", flat=True)),
             tuple(ResidentLife.objects.aggregate(Max("ended")).values()),
+            # Their end is no write: a fault that is over no longer counts.
+            tuple(practised.aggregate(Count("pk"), Max("until")).values()),
             tuple(WatchedServer.objects.aggregate(Max("reported_at"), Count("pk")).values()),
         )
 

@@ -7,8 +7,6 @@ from typing import Any
 from connections.reference.faults import FAULTS, PERCENT, Fault, Parameter
 from dashboard.sentences import NBSP, Evidence, symptom
 
-OPEN_EARLY = frozenset({"immediate", "fixed_delay", "progressive_delay", "adaptive_delay", "state_poll", "client_init"})
-"""Strategies that may say ready before the application is."""
 _CLOSE_CODES = {"closed_before_ready": 1013, "closed_early": 1011}
 DURATIONS: Mapping[int, str] = {60: "1 minute", 300: "5 minutes", 900: "15 minutes", 3600: "1 hour"}
 
@@ -23,7 +21,7 @@ class Sight:
 
 def sight(fault: Fault, parameters: Mapping[str, Any], strategy: str) -> Sight:
     """What is seen of `fault` while `strategy` is served."""
-    kind = fault.kind_if_early if fault.kind_if_early and strategy in OPEN_EARLY else fault.kind
+    kind = fault.kind_under(strategy)
     evidence = Evidence(
         http_status=int(parameters.get("status", 0)) or None,
         close_code=_CLOSE_CODES.get(kind),

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from connections.flags.reading import flag_set
-from connections.reference.faults import FAULTS, Fault
+from connections.reference.faults import FAULTS, OPEN_AT_ONCE, Fault
 from dashboard.models import PracticedFault
 from dashboard.practice import rows, words
 from dashboard.practice.calls import On
@@ -69,6 +69,11 @@ class Setting:
     deadline_s: float
     within_s: float
     """After how long an event is late; 0: at the deadline."""
+
+    @property
+    def opens_at_once(self) -> bool:
+        """Whether the strategy itself is what fails."""
+        return self.strategy in OPEN_AT_ONCE
 
     @property
     def clean(self) -> bool:

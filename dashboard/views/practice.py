@@ -104,7 +104,8 @@ def _on_context(services: list[Service]) -> dict[str, object]:
     away = [each for each in services if each.problem]
     # What the page compares before it replaces anything: the seconds left tick by themselves.
     key = " ".join([*(f"{each.target.slug}/{each.fault}" for each in lines), *(each.target.slug for each in away)])
-    return {"lines": lines, "away": away, "key": key}
+    crowded = [each.target for each in services if sum(line.target == each.target for line in lines) > 1]
+    return {"lines": lines, "away": away, "crowded": crowded, "key": key}
 
 
 def _page(request: HttpRequest, services: list[Service], chosen: Service | None) -> HttpResponse:

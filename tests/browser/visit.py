@@ -91,9 +91,9 @@ class Site:
 
 
 @contextmanager
-def site(folder: Path) -> Iterator[Site]:
-    """A fresh server over `folder`, and chromium."""
-    with Daphne(folder) as daphne, sync_playwright() as playwright:
+def site(folder: Path, **environment: str) -> Iterator[Site]:
+    """A fresh server over `folder`, with these settings, and chromium."""
+    with Daphne(folder, **environment) as daphne, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=EXECUTABLE, args=ARGUMENTS)
         try:
             yield Site(daphne, browser)

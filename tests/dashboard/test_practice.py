@@ -1,5 +1,6 @@
 """The practice page over real reference services: what is told, who may, what is refused, what is remembered."""
 
+import asyncio
 import socket
 from collections.abc import Iterator
 from datetime import timedelta
@@ -16,7 +17,7 @@ from dashboard import reference_setup
 from dashboard.live.topics import Topics
 from dashboard.models import PracticedFault
 from dashboard.practice import words
-from dashboard.practice.calls import On
+from dashboard.practice.calls import CALL_SECONDS, On
 from dashboard.practice.rows import agree, ended, going_on, started
 from dashboard.queries.target import TargetReader
 from probes.models import Target, TargetStatus
@@ -82,6 +83,24 @@ def test_a_service_that_hangs_is_given_up_and_told(rosa: Client, settings: Setti
     with socket.create_server(("127.0.0.1", 0)) as hung:
         settings.READYWIRE_CONTROL_TOKEN = TOKEN
         settings.REFERENCE_PORTS = (hung.getsockname()[1], free_port())
+        reference_setup.prepare(settings.REFERENCE_PORTS)
+        page = text(rosa.get("/practice/?env=staging"))
+    assert "The staging service does not answer" in page
+
+
+def test_a_service_that_answers_drop_by_drop_is_given_up_and_told(rosa: Client, settings: Settings) -> None:
+    """Each drop comes in time, the whole does not."""
+
+    async def dripping(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(30):
+            await send({"type": "http.response.body", "body": b" ", "more_body": True})
+            await asyncio.sleep(CALL_SECONDS / 20)
+        await send({"type": "http.response.body", "body": b'{"faults": []}'})
+
+    with serving(dripping) as served:
+        settings.READYWIRE_CONTROL_TOKEN = TOKEN
+        settings.REFERENCE_PORTS = (served.port, free_port())
         reference_setup.prepare(settings.REFERENCE_PORTS)
         page = text(rosa.get("/practice/?env=staging"))
     assert "The staging service does not answer" in page
@@ -199,7 +218,7 @@ def test_ending_it_now_ends_it_in_the_service_and_on_the_pages(service: Practise
 def test_all_faults_of_a_service_are_ended_at_once(service: Practised, rosa: Client) -> None:
     service.start("silence")
     rosa.post(START, SENT)
-    rosa.get("/practice/")
+    assert "End all on Production chat" in text(rosa.get("/practice/"))
     rosa.post("/practice/production-chat/end/")
     assert faults_of(service) == []
     assert AuditRecord.objects.filter(action="practice.ended").count() == 2
@@ -311,6 +330,16 @@ def test_open_pages_learn_of_it_live(service: Practised, rosa: Client, settings:
     assert "Practice:" in told["stories"]
     later = now + timedelta(minutes=6)
     assert "Practice:" not in TargetReader(production()).live(later)["story"]
+
+
+def test_open_pages_are_woken_by_a_start_and_by_the_end_of_the_time(service: Practised, settings: Settings) -> None:
+    """Also where no result and no Redis wakes them."""
+    topics = Topics(settings.DATA_DIR)
+    quiet, now = topics.pulse(), timezone.now()
+    row = started(production(), On("silence", {}, 60.0, "ada"), by="ada", reason="", now=now)
+    assert topics.pulse() != quiet
+    PracticedFault.objects.filter(pk=row.pk).update(until=now)
+    assert topics.pulse() == quiet
 
 
 # --- words ------------------------------------------------------------------------------------------------------------

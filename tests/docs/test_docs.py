@@ -70,8 +70,9 @@ def test_every_failure_kind_is_documented(kind: FailureKind) -> None:
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
 def test_every_fault_is_documented_as_the_code_has_it(fault: Fault) -> None:
     parameters = "; ".join(range_of(each) for each in fault.parameters if each is not PERCENT)
-    early = f"`{fault.kind_if_early}`" if fault.kind_if_early else "the same"
-    row = f"| `{fault.name}` | {fault.effect} | {parameters} | `{fault.kind}` | {early} |".replace("|  |", "| |")
+    others = (f"`{kind}`" if kind else "the same" for kind in (fault.kind_if_early, fault.kind_if_deferred))
+    row = f"| `{fault.name}` | {fault.effect} | {parameters} | `{fault.kind}` | {' | '.join(others)} |"
+    row = row.replace("|  |", "| |")
     assert row in PRACTICE_PAGE
 
 

@@ -135,6 +135,14 @@ PROOFS: dict[str, Callable[[Run], list[Verdict]]] = {
         ["--seconds", "60", "--residents", "20"], ["--seconds", "600", "--residents", "100"],
     ),
     "residents": _judging_itself("benchmarks.residents", "500 residents under 5 % of a core", ["--seconds", "20"], []),
+    "abandonment": _judging_itself(
+        "tests.proof.abandonment", "clients who give up: no error, and client_gone for exactly them",
+        ["--clients", "150"], [],
+    ),
+    "bursts": _judging_itself(
+        "tests.proof.bursts", "what is sent during setup arrives complete and in order, on four servers",
+        ["--connections", "20"], [],
+    ),
 }  # fmt: skip
 
 

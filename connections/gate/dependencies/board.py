@@ -23,9 +23,11 @@ Found = Callable[[CheckResult], None]
 class LoopBoard:
     """The answers as seen from one event loop."""
 
-    __slots__ = ("_checks", "_listeners", "_loop", "_results", "_running", "_waiting", "_watcher", "runs")
+    __slots__ = ("_checks", "_listeners", "_loop", "_results", "_running", "_waiting", "_watcher",
+                 "heard", "runs")  # fmt: skip
 
-    def __init__(self, checks: tuple[Check, ...], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, checks: tuple[Check, ...], loop: asyncio.AbstractEventLoop, heard: Found | None = None) -> None:
+        """`heard` is told of every run; it must not raise."""
         self._checks = {check.name: check for check in checks}
         self._loop = loop
         self._results: dict[str, CheckResult] = {}
@@ -33,6 +35,7 @@ class LoopBoard:
         self._waiting: dict[str, list[Found]] = {}
         self._listeners: set[Found] = set()
         self._watcher: asyncio.Task[None] | None = None
+        self.heard = heard
         self.runs = 0
         """Runs of checks so far."""
 
@@ -69,6 +72,8 @@ class LoopBoard:
             result = await run_check(check, attempts=attempts)
         finally:
             del self._running[check.name]
+        if self.heard is not None:
+            self.heard(result)
         before = self._results.get(check.name)
         self._results[check.name] = result
         waiting = self._waiting.pop(check.name, [])
@@ -103,10 +108,12 @@ class LoopBoard:
 class Board:
     """A gate's checks. Each event loop has its own answers: a task of one cannot be awaited from another."""
 
-    __slots__ = ("_by_loop", "checks")
+    __slots__ = ("_by_loop", "checks", "heard")
 
     def __init__(self, checks: Iterable[Check] = ()) -> None:
         self.checks = tuple(checks)
+        self.heard: Found | None = None
+        """Who is told of every run, in every loop."""
         self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopBoard] = WeakKeyDictionary()
 
     def here(self) -> LoopBoard:
@@ -114,5 +121,5 @@ class Board:
         loop = asyncio.get_running_loop()
         found = self._by_loop.get(loop)
         if found is None:
-            found = self._by_loop[loop] = LoopBoard(self.checks, loop)
+            found = self._by_loop[loop] = LoopBoard(self.checks, loop, self.heard)
         return found

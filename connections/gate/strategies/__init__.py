@@ -9,7 +9,7 @@ decorated with `@strategy(name)`, in a module that this one imports. docs/strate
 from connections.gate.strategies.base import DEFAULT_STRATEGY, STRATEGIES, Built, Strategy, build, strategy
 from connections.gate.strategies.client import ClientInit
 from connections.gate.strategies.delays import AdaptiveDelay, FixedDelay, Immediate, ProgressiveDelay, StatePoll
-from connections.gate.strategies.gates import DependencyGate, ReadyAck
+from connections.gate.strategies.gates import DeferredAccept, DependencyGate, ReadyAck
 from connections.gate.strategies.knowledge import Action, Learned, Progress, Requirements, Switches, Verdict
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "AdaptiveDelay",
     "Built",
     "ClientInit",
+    "DeferredAccept",
     "DependencyGate",
     "FixedDelay",
     "Immediate",

@@ -95,6 +95,32 @@ def _without(progress: Progress, missing: tuple[str, ...]) -> Verdict:
     return Verdict(Action.REJECT, f"missing, and degraded-mode is off: {', '.join(missing)}", missing=missing)
 
 
+@strategy("deferred_accept")
+@dataclass(frozen=True)
+class DeferredAccept(DependencyGate):
+    """dependency_gate before the handshake: the client is accepted when it is ready, and refused with HTTP 503 where
+    that takes too long. No client can send too early; every client waits in its connect, which has time limits of its
+    own (Daphne's command line gives up after 5 s, most clients after 10 s)."""
+
+    timeout_seconds: float = parameter(
+        4.0, Number(0.1, 60), "how long, from the application's accept, until the client is refused"
+    )
+
+    opens_when: ClassVar[str] = "as `dependency_gate`, and only then is the client accepted"
+    false_ready: ClassVar[str] = "as `dependency_gate`"
+    false_not_ready: ClassVar[str] = "setups longer than a client, proxy or server waits for a handshake"
+    defers_accept: ClassVar[bool] = True
+
+    def decide(self, progress: Progress, now: float) -> Verdict:
+        until = progress.accepted_at + self.timeout_seconds
+        if now >= until:
+            return self.at_deadline(progress)
+        verdict = super().decide(progress, now)
+        if verdict.action is Action.HOLD:
+            return verdict._replace(until=min(until, verdict.until or until))
+        return verdict
+
+
 @strategy("ready_ack")
 @dataclass(frozen=True)
 class ReadyAck(DependencyGate):

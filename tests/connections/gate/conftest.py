@@ -14,7 +14,7 @@ Records = Callable[..., list[dict[str, Any]]]
 
 def told(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
     """The gate's structured records so far."""
-    texts = [each.getMessage() for each in list(caplog.records) if each.name == "readywire.gate"]
+    texts = [each.getMessage() for each in list(caplog.records) if each.name.startswith("readywire.gate")]
     return [json.loads(text) for text in texts if text.startswith("{")]
 
 

@@ -64,10 +64,13 @@ async def test_client_init_closes_4408_for_a_client_that_says_nothing(ended: Rec
 async def test_ready_ack_holds_until_the_client_has_answered(ended: Records) -> None:
     chat = Chat("llm")
     chat.set_up()
-    with serving(ReadinessGate(chat, required=["llm"], flags=flags("ready_ack", ack_seconds=30))) as server:
+    gate = ReadinessGate(chat, required=["llm"], flags=flags("ready_ack", ack_seconds=30))
+    with serving(gate) as server:
         async with connect(server.ws) as client:
             await client.send("hello")
             nonce = (await next_json(client))["nonce"]
+            answer = gate.registry.explain(gate.registry.connections()[0])
+            assert (answer.ready, answer.why) == (False, "waiting for the client's ready_ack")
             await client.send('{"type":"ready_ack","nonce":"guessed"}')
             await (await client.ping())
             assert chat.heard == []

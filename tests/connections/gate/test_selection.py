@@ -74,7 +74,7 @@ def test_a_flag_of_the_wrong_type_is_said_to_be_wrong() -> None:
 
 def test_the_flags_that_every_environment_starts_with_are_understood() -> None:
     """The first version's parameters are this library's, by name and unit."""
-    first = importlib.import_module("connections.migrations.0002_first_flags").FLAGS
+    first = importlib.import_module("connections.migrations.0002_first_flags").flags_of("production")
     assert set(first) == set(CODED_DEFAULTS)
     for name in first["readiness-strategy"]["variants"]:
         flags = {**first, "readiness-strategy": {**first["readiness-strategy"], "defaultVariant": name}}

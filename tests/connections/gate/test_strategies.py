@@ -6,6 +6,7 @@ from connections.gate.lifecycle import State
 from connections.gate.strategies import (
     Action,
     ClientInit,
+    DeferredAccept,
     DependencyGate,
     Progress,
     ReadyAck,
@@ -132,3 +133,12 @@ def test_client_init_opens_with_the_first_frame_and_closes_4408_without_one() ->
     assert (held.action, held.until) == (Action.HOLD, 103.0)
     assert strategy.decide(progress(client_spoke=True), 100.0).action is Action.OPEN
     assert (strategy.decide(progress(), 103.0).action, strategy.decide(progress(), 103.0).code) == (Action.REJECT, 4408)
+
+
+def test_a_deferred_accept_decides_by_its_own_time_whatever_state_it_waits_in() -> None:
+    """The client, its proxy and the server are all waiting in their handshakes."""
+    strategy = DeferredAccept(timeout_seconds=4.0)
+    held = strategy.decide(progress(reported=True), 103.9)
+    assert (held.action, held.until) == (Action.HOLD, 104.0)
+    assert strategy.decide(progress(reported=True), 104.0).action is Action.REJECT
+    assert strategy.decide(ready(services={"search": True}), 100.0).action is Action.OPEN

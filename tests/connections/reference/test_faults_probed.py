@@ -8,6 +8,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError
 
+from connections.gate.strategies import STRATEGIES
 from connections.reference.faults import FAULTS, Fault
 from probes.engine.outcome import FailureKind
 from probes.engine.script import CRITICAL_EVENTS
@@ -39,19 +40,22 @@ async def test_the_probe_reports_the_kind_that_the_table_names(fault: Fault) -> 
         await assert_clean(service)
 
 
-@pytest.mark.parametrize("fault", [each for each in FAULTS.values() if each.kind_if_early], ids=lambda each: each.name)
-async def test_a_strategy_that_opens_too_early_shows_another_kind(fault: Fault) -> None:
-    """`immediate` says ready before the application is: what a holding strategy reports as not ready, or closes
-    cleanly, is then a broken promise."""
-    with practised("immediate") as service:
-        service.start(fault.name)
+@pytest.mark.parametrize(
+    "strategy", sorted(set(STRATEGIES) - {"client_init"})
+)  # its clients speak first, probes do not
+@pytest.mark.parametrize("name", ["slow_setup", "dependency_down", "silence"])
+async def test_the_kind_is_the_tables_under_every_strategy(name: str, strategy: str) -> None:
+    """What a holding strategy reports as not ready, or closes cleanly, is a broken promise of one that opens early; one
+    that lets the accept wait shows it during the upgrade."""
+    with practised(strategy) as service:
+        service.start(name)
         outcome = await service.probe(2.0)
-        assert outcome.kind == FailureKind(fault.kind_if_early), outcome.detail
+        assert outcome.kind == FailureKind(FAULTS[name].kind_under(strategy)), outcome.detail
 
 
 def test_every_kind_of_the_table_is_a_kind_of_failure() -> None:
     for fault in FAULTS.values():
-        assert {fault.kind, fault.kind_if_early or fault.kind} <= set(FailureKind)
+        assert {fault.kind, *filter(None, (fault.kind_if_early, fault.kind_if_deferred))} <= set(FailureKind)
 
 
 @pytest.mark.parametrize("fault", ["events_lost", "events_twice", "events_swapped"])

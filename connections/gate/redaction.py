@@ -1,0 +1,40 @@
+"""What may stand in a record. Pure.
+
+Never there: message contents, headers, tokens, query strings, and the texts of an application's exceptions (their type
+alone). Texts that can carry a secret by accident pass through `redacted` first: the path, what a failed check or
+service said, and what was wrong with the flags. That is a net, not a promise: keep secrets out of paths.
+"""
+
+import re
+from functools import lru_cache
+
+MOST_CHARACTERS = 200
+"""Of one text; the rest is cut."""
+
+HIDDEN = "[redacted]"
+
+_NAMES = "pass(?:word|wd|phrase)|pwd|secret|token|api[_-]?key|authorization|credential|signature|cookie|session"
+_NAMED = re.compile(
+    rf"(\b[\w-]*(?:{_NAMES})[\w-]*[\"']?\s*[=:]\s*[\"']?)(?!\[redacted|bearer|basic)[^\s\"',;&)}}]+", re.IGNORECASE
+)
+_UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+_RULES = (
+    # The userinfo of an address, as in postgresql://user:password@host (RFC 3986, 3.2.1).
+    (re.compile(r"(?<=://)[^/@\s]+(?=@)"), HIDDEN),
+    (re.compile(r"\b(bearer|basic|digest|token)[ .]+[\w.~+/=-]{6,}", re.IGNORECASE), rf"\1 {HIDDEN}"),
+    # A JSON Web Token: three base64url parts, the first of them an object.
+    (re.compile(r"\beyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?"), HIDDEN),
+    (_NAMED, rf"\1{HIDDEN}"),
+    (re.compile(r"\?[^\s\"'?]+"), f"?{HIDDEN}"),
+    # Whatever is long, and mixes letters with digits as no word does: keys, random tokens. A UUID names, and stays.
+    (re.compile(rf"(?<![\w-])(?!{_UUID}(?![\w-]))(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{{32,}}"), HIDDEN),
+)  # fmt: skip
+
+
+@lru_cache(maxsize=256)
+def redacted(text: str) -> str:
+    """`text` without what looks like a secret, cut to MOST_CHARACTERS."""
+    text = text[: MOST_CHARACTERS * 4]
+    for pattern, instead in _RULES:
+        text = pattern.sub(instead, text)
+    return text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 1]}…"
