@@ -112,7 +112,15 @@ class Source:
     # --- the thread -----------------------------------------------------------------------------------------------
 
     async def _main(self, stopping: asyncio.Event) -> None:
-        async with self._client() as client:
+        try:
+            http = self._client()
+        except (ValueError, OSError) as error:
+            # Of the machine's settings: a proxy's address, a file of certificates.
+            logger.error(
+                "flags: no HTTP client can be made (%s); %s stays in use", _named(error), _what(self._snapshot)
+            )
+            return
+        async with http as client:
             work = [self._follow(client), *self._beside(client)]
             tasks = [asyncio.ensure_future(each) for each in work]
             await stopping.wait()

@@ -264,6 +264,18 @@ def test_what_cannot_work_is_said_when_the_source_is_made(
     assert KEY not in str(told.value)
 
 
+def test_a_machine_whose_proxy_settings_are_broken_is_told_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The thread ends with a word, and connections get what was held."""
+    monkeypatch.setenv("HTTP_PROXY", "nonsense://proxy")
+    source = FlagSource("http://flags.invalid", KEY, "chat-1")
+    source.start()
+    wait_until(lambda: "no HTTP client can be made" in caplog.text)
+    source.stop()
+    assert source.snapshot().origin == "default"
+
+
 @pytest.mark.parametrize("times", [{"timeout_s": 0.0}, {"quiet_after_s": -1.0}, {"retry_most_s": float("inf")}])
 def test_a_time_that_cannot_be_is_named(times: dict[str, float]) -> None:
     with pytest.raises(InvalidSource, match=next(iter(times))):
