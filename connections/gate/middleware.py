@@ -61,7 +61,7 @@ class ReadinessGate:
     def listen(self, listener: StepListener) -> Unsubscribe:
         """Call `listener(connection_id, step)` at each transition of each connection, once and in order, from now on.
         A listener that raises is logged, and harms nothing. Returns what ends the listening."""
-        return self._listeners.steps.listen(listener)
+        return self._listeners.to_steps(listener)
 
     def listen_to_records(self, listener: RecordListener) -> Unsubscribe:
         """Call `listener(record)` with the record of each connection that has ended."""
