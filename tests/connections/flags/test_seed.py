@@ -107,13 +107,28 @@ def test_what_people_serve_goes_on_being_served() -> None:
     assert now.definitions["readiness-strategy"]["defaultVariant"] == "immediate"
     assert now.definitions["client-ack"]["defaultVariant"] == "off"
     assert set(now.definitions["readiness-strategy"]["variants"]) == set(STRATEGIES)
-    assert (now.version, current_version("staging").known_good_at) == (3, None)
+    assert (now.version, current_version("staging").known_good_at) == (4, None)
     revision = Revision.objects.get(environment_id="staging", number=3)
-    assert (revision.summary, revision.author) == ([], "readywire")
+    assert (revision.summary, revision.author, revision.version.number) == ([], "readywire", 4)
     audit = AuditRecord.objects.filter(environment_id="staging").latest("pk")
     assert audit.actor == "readywire"
     assert audit.before is not None
     assert audit.before["flags"]["readiness-strategy"] == {"variants": THREE["readiness-strategy"]}
+
+
+@from_the_old_state
+def test_an_emergency_rollback_afterwards_restores_what_was_known_good_and_takes_no_strategy_away() -> None:
+    values = {"readiness-strategy": "immediate", "client-ack": "off"}
+    control.change("staging", values, author="Rosa", reason="a change of ours", expected_version=1)
+    control.define("staging", {"degraded-mode": None}, author="Rosa", reason="a change of ours", expected_version=2)
+    migrate(AFTER)
+    assert "degraded-mode" not in flag_set("staging").definitions
+    good = known_good("staging")
+    assert good is not None
+    assert (good.number, good.reason) == (4, "Version 1 with all nine strategies, known-good as it was.")
+    control.run_plan("staging", "emergency", author="Rosa", reason="chat answers vanish")
+    restored, seeded = flag_set("staging").definitions, flag_set("production").definitions
+    assert restored == seeded
 
 
 @from_the_old_state
