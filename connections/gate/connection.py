@@ -1,8 +1,8 @@
 """The shell around one connection: moves messages and time between an ASGI server and an application. It decides
 nothing: states come from `lifecycle`, verdicts from a strategy, order and room from the buffer, ends from `ending`.
 
-From accept on exactly one `receive()` is outstanding with the server, so a disconnect is seen at once whatever the
-application does. The application's own `receive()` is the single consumer of the buffer.
+From accept on at most one `receive()` is outstanding with the server, and one always is within a tick, so a disconnect
+is seen at once whatever the application does. The application's own `receive()` is the single consumer.
 """
 
 import asyncio
@@ -10,10 +10,9 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
-from connections.gate.buffer import Buffer
 from connections.gate.ending import DENIAL, SERVICE_RESTART, Ending
 from connections.gate.errors import ClientGone, EndedBeforeReady, OutOfOrder
-from connections.gate.inbound import Inbound, Message, Receive
+from connections.gate.inbound import Inbound, Lookout, Message, Receive
 from connections.gate.lifecycle import Cause, Consequence, Lifecycle, Observer, State
 from connections.gate.opening import Opening, Spawn
 from connections.gate.outbound import Outbound, Send
@@ -23,6 +22,8 @@ from connections.gate.recording import race_of
 from connections.gate.selection import Selection
 from connections.gate.settings import Settings
 from connections.gate.strategies import Verdict
+
+_NEVER = float("inf")
 
 Scope = MutableMapping[str, Any]
 Application = Callable[[Any, Any, Any], Awaitable[Any]]
@@ -39,10 +40,9 @@ class Watcher(Observer, Protocol):
 class Connection:
     """One connection. Created when the server offers it, run once."""
 
-    __slots__ = ("_accepting", "_application", "_connect_asked", "_evicted", "_loop", "_observer", "_pump",
-                 "_scope",
-                 "_server_receive", "_spawn", "_timer", "_waiters", "connection_id", "ending", "inbound", "lifecycle",
-                 "opening", "outbound", "patterns", "selection")  # fmt: skip
+    __slots__ = ("_accepting", "_application", "_evicted", "_loop", "_observer", "_scope", "_spawn", "_timer",
+                 "_waiters", "connection_id", "ending", "inbound", "lifecycle", "opening", "outbound", "patterns",
+                 "selection")  # fmt: skip
 
     def __init__(
         self,
@@ -54,19 +54,17 @@ class Connection:
         selection: Selection,
         settings: Settings,
         spawn: Spawn,
+        lookout: Lookout,
         observer: Watcher | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._scope: Scope = {**scope, SCOPE_KEY: Readiness(self)}
-        self._server_receive = receive
         self._spawn = spawn
         self._application: asyncio.Task[Any] | None = None
-        self._pump: asyncio.Task[None] | None = None
         self._accepting: Message | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._waiters: list[asyncio.Future[None]] | None = None
         self._observer = observer
-        self._connect_asked = False
         self.patterns: tuple[Pattern, ...] = ()
         self._evicted = False
         self.connection_id = connection_id
@@ -77,10 +75,7 @@ class Connection:
             name=connection_id,
             observer=observer,
         )
-        buffer: Buffer[Message] = Buffer(
-            max_count=settings.max_held, max_bytes=settings.max_held_bytes, max_age_s=settings.max_held_s
-        )
-        self.inbound = Inbound(receive, buffer, self, settings.priority_of)
+        self.inbound = Inbound(receive, self, settings, lookout)
         self.outbound = Outbound(send, connection_id[:8], self, settings.outgoing)
         self.opening = Opening(
             self, life, self.inbound, self.outbound, selection=selection, settings=settings, spawn=spawn
@@ -95,7 +90,7 @@ class Connection:
         self.changed()
         try:
             try:
-                await application(self._scope, self.receive, self.send)
+                await application(self._scope, self.inbound.receive, self.outbound.send)
             except Exception as error:
                 if await self._application_raised(error):
                     raise
@@ -109,14 +104,6 @@ class Connection:
         finally:
             self._wind_up()
 
-    async def receive(self) -> Message:
-        """The application's `receive`: the connect, then held messages in order once ready, then the disconnect."""
-        if not self._connect_asked:
-            self._connect_asked = True
-            return await self._server_receive()
-        self.opening.asked()
-        return await self.inbound.next()
-
     async def send(self, message: Message) -> None:
         """The application's `send`. To a client that has left it does nothing, until the grace is over."""
         kind = message["type"]
@@ -124,7 +111,7 @@ class Connection:
             try:
                 await self.outbound.event(message)
             except OSError:
-                self._undelivered()
+                self.unsent()
                 self.lost()
         elif self.ending.left_at is not None:
             await self._send_to_nobody(kind)
@@ -151,12 +138,13 @@ class Connection:
         # the next receive; doing nothing lets the application meet the disconnect where it expects one.
         if kind != "websocket.send":
             return
-        self._undelivered()
+        self.unsent()
         await asyncio.sleep(0)  # an application that only ever sends must not hold the loop
         if self.ending.grace_over:
             raise ClientGone(f"the connection is over: {self.lifecycle.cause}")
 
-    def _undelivered(self) -> None:
+    def unsent(self) -> None:
+        """The application sent to a client that was gone."""
         self.outbound.undelivered += 1
         self.notice(Pattern.SEND_AFTER_GONE, "the application sent to a connection that was over")
 
@@ -174,7 +162,7 @@ class Connection:
         if not defer:
             await self.upgrade()
         if not self.left:
-            self._pump = self._loop.create_task(self._read())
+            self.inbound.start()
             await self.opening.accepted()
 
     async def upgrade(self) -> None:
@@ -218,21 +206,17 @@ class Connection:
         self.ending.torn_down()
         self.opening.end()
         self.outbound.end()
-        self.stop_reading()
+        self.inbound.stop()
         self.changed()
 
     # --- the server's side ----------------------------------------------------------------------------------------
 
+    async def asked(self) -> None:
+        await self.opening.asked()
+
     def stop_reading(self) -> None:
         """Ask the server for nothing more."""
-        if self._pump is not None:
-            self._pump.cancel()
-
-    async def _read(self) -> None:
-        try:
-            await self.inbound.pump()
-        except OSError:
-            self.lost()
+        self.inbound.stop()
 
     def acknowledged(self, nonce: str) -> None:
         self.opening.acknowledged(nonce)
@@ -349,14 +333,22 @@ class Connection:
             for waiter in waiters:
                 if not waiter.done():
                     waiter.set_result(None)
+        if self._application is None:
+            self._stop_timer()
+            return
+        at = min(self.lifecycle.due_at or _NEVER, until or _NEVER, self.ending.evict_at or _NEVER)
+        # One that is early finds nothing due and is set again: most connections need but one in their whole setup.
+        if at < _NEVER and (self._timer is None or at < self._timer.when()):
+            self._stop_timer()
+            self._timer = self._loop.call_at(at, self._on_time)
+
+    def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        times = [at for at in (self.lifecycle.due_at, until, self.ending.evict_at) if at is not None]
-        if times and self._application is not None:
-            self._timer = self._loop.call_at(min(times), self._on_time)
 
     def _on_time(self) -> None:
+        self._timer = None
         now = self._loop.time()
         if self.ending.evict_at is not None and now >= self.ending.evict_at:
             self._evict()

@@ -227,4 +227,5 @@ class Ending:
         if evict:
             self.evict_at = self.left_at + self._grace_s
         self._inbound.end(disconnect)
+        self._outbound.leave()
         self._owner.changed()

@@ -15,6 +15,9 @@ from connections.gate.errors import IllegalTransition
 
 
 class State(StrEnum):
+    # Looked up in the table at each step of each connection: Enum's own hash is a Python function.
+    __hash__ = str.__hash__
+
     CONNECTING = "connecting"
     ACCEPTED = "accepted"
     HANDSHAKE_VALIDATING = "handshake_validating"
@@ -220,7 +223,8 @@ class Lifecycle:
             if len(self.refusals) < TRAIL_LIMIT:
                 self.refusals = (*self.refusals, Refusal(self.state, target, now, why))
             raise IllegalTransition(self.state, target, why)
-        now = max(now, self._entered)
+        if now < self._entered:
+            now = self._entered
         self._spent[self.state] = self._spent.get(self.state, 0.0) + now - self._entered
         self.state = target
         self._entered = now

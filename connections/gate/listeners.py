@@ -72,18 +72,26 @@ def _heard(call: Callable[[Callable[P, object]], object], listener: Callable[P, 
 class Listeners:
     """The listeners of one gate. All are called on the connection's event loop, and must return soon."""
 
-    __slots__ = ("checks", "races", "records", "steps")
+    __slots__ = ("checks", "hears", "races", "records", "steps")
 
     def __init__(self) -> None:
+        self.hears = False
+        """Somebody listens to transitions: a plain attribute, for it is read at each of them."""
         self.steps: Topic[[str, Step]] = Topic()
         self.races: Topic[[RacePattern]] = Topic()
         self.records: Topic[[ConnectionRecord]] = Topic()
         self.checks: Topic[[CheckResult]] = Topic()
 
-    @property
-    def hears(self) -> bool:
-        """Somebody listens to transitions."""
-        return bool(self.steps)
+    def to_steps(self, listener: StepListener) -> Unsubscribe:
+        """Tell `listener` of each transition from now on; returns what ends that."""
+        stop_listening = self.steps.listen(listener)
+        self.hears = True
+
+        def stop() -> None:
+            stop_listening()
+            self.hears = bool(self.steps)
+
+        return stop
 
     def moved(self, name: str, step: Step) -> None:
         """Tell of one transition."""

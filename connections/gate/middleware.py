@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any, Unpack
 
 from connections.gate.connection import Application, Connection, Scope
-from connections.gate.inbound import Receive
+from connections.gate.inbound import Lookout, Receive
 from connections.gate.lifecycle import Cause
 from connections.gate.listeners import CheckListener, Listeners, RaceListener, RecordListener, StepListener, Unsubscribe
 from connections.gate.options import Options, settings_of
@@ -44,6 +44,7 @@ class ReadinessGate:
         self._settings.board.heard = self._listeners.checks.tell
         self._registry = Registry(keep_ended=self._settings.keep_ended)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._lookout: Lookout | None = None
         self._draining = False
         self._emptied = asyncio.Event()
 
@@ -60,7 +61,7 @@ class ReadinessGate:
     def listen(self, listener: StepListener) -> Unsubscribe:
         """Call `listener(connection_id, step)` at each transition of each connection, once and in order, from now on.
         A listener that raises is logged, and harms nothing. Returns what ends the listening."""
-        return self._listeners.steps.listen(listener)
+        return self._listeners.to_steps(listener)
 
     def listen_to_records(self, listener: RecordListener) -> Unsubscribe:
         """Call `listener(record)` with the record of each connection that has ended."""
@@ -119,6 +120,7 @@ class ReadinessGate:
             selection=selection,
             settings=self._settings,
             spawn=self._spawn,
+            lookout=self._lookout_of(asyncio.get_running_loop()),
             observer=self._listeners,
         )
 
@@ -140,6 +142,11 @@ class ReadinessGate:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=2.0)
         return len(connections)
+
+    def _lookout_of(self, loop: asyncio.AbstractEventLoop) -> Lookout:
+        if self._lookout is None or self._lookout.loop is not loop:
+            self._lookout = Lookout(loop)
+        return self._lookout
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -49,8 +49,8 @@ class Opening:
     """One connection's way to ready, and what it is missing afterwards."""
 
     __slots__ = ("_announced", "_board", "_busy", "_inbound", "_lifecycle", "_loop", "_marked_late", "_nonce",
-                 "_outbound", "_owner", "_selection", "_settings", "_spawn", "confirmed", "failures", "missing",
-                 "opened_at", "progress")  # fmt: skip
+                 "_outbound", "_owner", "_selection", "_settings", "_spawn", "_unheard", "confirmed", "failures",
+                 "missing", "opened_at", "progress")  # fmt: skip
 
     def __init__(
         self,
@@ -74,6 +74,7 @@ class Opening:
         self._nonce = secrets.token_hex(8)
         self._busy = False
         self._announced = False
+        self._unheard = False
         self._board: LoopBoard | None = None
         self.progress = Progress(settings.requirements, selection.switches, accepted_at=self._loop.time())
         self.opened_at: float | None = None
@@ -96,16 +97,16 @@ class Opening:
         if not self._settings.requirements.authenticates or self.progress.authenticated:
             self._walk_to(State.SERVICE_DEPENDENCY_CHECK, "no authentication to wait for")
         self._join_checks()
-        verdict = self._selection.strategy.decide(self.progress, now)
-        if verdict.action in (Action.OPEN, Action.DEGRADE):
-            await self._open(verdict)  # here, so that connection_ready is the first frame after the accept
-        else:
-            self._apply(verdict)
+        await self._follow(self._selection.strategy.decide(self.progress, now))
 
-    def asked(self) -> None:
+    async def asked(self) -> None:
         """The application asks for a message."""
-        if not self.progress.asked and self._lifecycle.state is not State.CONNECTING:
-            self.progress.asked = True
+        if self.progress.asked or self._lifecycle.state is State.CONNECTING:
+            return
+        self.progress.asked = True
+        if self._waits:
+            await self._follow(self._selection.strategy.decide(self.progress, self._loop.time()))
+        else:
             self.reconsider()
 
     def acknowledged(self, nonce: str) -> None:
@@ -119,7 +120,8 @@ class Opening:
     def spoke(self) -> None:
         """The client's first message was read."""
         self.progress.client_spoke = True
-        self.reconsider()
+        if self.opened_at is None:
+            self.reconsider()
 
     def mark_authenticated(self) -> None:
         self.progress.reported = self.progress.authenticated = True
@@ -133,7 +135,7 @@ class Opening:
         self.progress.services[name] = ok
         if not ok:
             self.failures[name] = why or "reported as failed by the application"
-        if first and self._inbound.counts.delivered:
+        if first and self._inbound.delivered:
             self._marked_late = True
         self._hear()
 
@@ -174,7 +176,7 @@ class Opening:
     def opened_too_early(self) -> bool:
         """Messages reached an application that does report, before it had said that a required service is ready."""
         unsaid = self.progress.requirements.required - self.progress.services.keys()
-        cut_short = bool(unsaid) and self.progress.reported and self._inbound.counts.delivered > 0
+        cut_short = bool(unsaid) and self.progress.reported and self._inbound.delivered
         return self._marked_late or cut_short
 
     def held_too_long(self, ended_at: float | None) -> bool:
@@ -206,8 +208,15 @@ class Opening:
             self._follow_services()
         elif state is State.SERVICES_READY and (self._announced or self.progress.acknowledged):
             self._conclude(self._selection.strategy.confirm(self.progress))
-        elif not self._busy and state in (State.HANDSHAKE_VALIDATING, State.SERVICE_DEPENDENCY_CHECK):
+        elif self._waits:
             self._apply(self._selection.strategy.decide(self.progress, self._loop.time()))
+        else:
+            self._unheard = True
+
+    @property
+    def _waits(self) -> bool:
+        state = self._lifecycle.state
+        return not self._busy and (state is State.HANDSHAKE_VALIDATING or state is State.SERVICE_DEPENDENCY_CHECK)
 
     def decide_now(self) -> None:
         """The hold limit has passed."""
@@ -236,12 +245,21 @@ class Opening:
             self._owner.held_early(held)
         self._inbound.open()
         self._owner.changed()
-        self.reconsider()  # what was said during the announcement
+        if self._unheard:  # something was said during the announcement
+            self.reconsider()
 
     def end(self) -> None:
         """The connection is over: hear no more of the checks."""
         if self._board is not None:
             self._board.leave(self._checked)
+
+    async def _follow(self, verdict: Verdict) -> None:
+        """As `_apply`, but open before the application goes on: connection_ready is then the first frame after the
+        accept, and nothing has to be scheduled."""
+        if verdict.action is Action.OPEN or verdict.action is Action.DEGRADE:
+            await self._open(verdict)
+        else:
+            self._apply(verdict)
 
     def _apply(self, verdict: Verdict) -> None:
         if verdict.action is Action.HOLD:
@@ -283,7 +301,9 @@ class Opening:
             return
         self.progress.announced_at = self._loop.time()  # before: a client may answer before the send returns
         spent = self._lifecycle.spent(self._loop.time())
-        phases = {state.value: milliseconds(took) for state, took in spent.items() if state is not State.CONNECTING}
+        phases: dict[State, float] = {
+            state: milliseconds(took) for state, took in spent.items() if state is not State.CONNECTING
+        }
         await self._outbound.frame(
             lambda next_seq: frames.connection_ready(
                 connection_id=self._owner.connection_id,

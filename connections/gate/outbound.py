@@ -28,6 +28,10 @@ _LOOKS = 4
 """Looks per stall time: no clock is read per message, so a stall is noticed at most a quarter late."""
 
 
+_BUSY, _FREE, _CLEAR = 0, 1, 2
+"""The wire: something is on its way, in line or held back; nothing is; nothing is, and nothing is to decide."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """What is the same for all connections of one gate. `priorities` by type of event; what is not named is CRITICAL.
@@ -62,11 +66,17 @@ def droppable(priorities: Mapping[str, Priority]) -> Mapping[str, Priority]:
 class Owner(Protocol):
     """Whom the line tells what no sender can be told."""
 
+    def unsent(self) -> None:
+        """The client was gone when the application sent."""
+
     def lost(self) -> None:
         """The server says that the client is gone."""
 
     def stalled(self) -> None:
         """The client has not read for the whole stall time."""
+
+    async def send(self, message: Message) -> None:
+        """The application's `send` for everything that is no plain message of an open connection."""
 
 
 class _Waiting:
@@ -87,8 +97,9 @@ class _Waiting:
 class Outbound:
     """Numbers events and sends. Every method raises OSError where the server says that the client is gone."""
 
-    __slots__ = ("_drops", "_free", "_held", "_line", "_loop", "_on_wire", "_owner", "_same", "_seen", "_send",
-                 "_settings", "_watch", "_writer", "gaps", "numbering", "sent", "undelivered")  # fmt: skip
+    __slots__ = ("_drops", "_held", "_line", "_loop", "_numbers", "_on_wire", "_owner", "_plain", "_same", "_seen",
+                 "_send", "_settings", "_watch", "_wire", "_writer", "gaps", "numbering", "sent",
+                 "undelivered")  # fmt: skip
 
     def __init__(self, send: Send, epoch: str, owner: Owner, settings: Outgoing) -> None:
         self.numbering = Numbering(epoch)
@@ -100,7 +111,9 @@ class Outbound:
         self._settings = settings
         self._loop = asyncio.get_running_loop()
         self._drops = settings.drops
-        self._free = True  # nothing is on its way, in line, or held back
+        self._numbers = settings.number
+        self._plain = not settings.drops
+        self._wire = _FREE
         self._held = False
         self._line: Buffer[_Waiting] | None = None
         self._on_wire = 0
@@ -120,35 +133,46 @@ class Outbound:
 
     # --- what is sent ---------------------------------------------------------------------------------------------
 
-    async def event(self, message: Message) -> None:
-        """Send one message of the application."""
-        if not self._free or self._drops:
-            priority = self._priority(message)
-            if not self._free or priority < Priority.CRITICAL:
-                await self._event_in_line(message, priority)
-                return
-        if self._watch is None:
-            self._look_later()
-        self._free = False
+    async def send(self, message: Message) -> None:
+        """The application's `send`: a message goes straight through where the wire is free and nothing is to decide."""
+        if self._wire != _CLEAR or message["type"] != "websocket.send":
+            await self._owner.send(message)
+            return
+        text = message.get("text")
+        if text is not None and self._numbers and (numbered := self.numbering.number(text)) is not text:
+            message = {**message, "text": numbered}  # a copy: an application may send one message to many clients
+        self._wire = _BUSY
         try:
-            await self._send(self._numbered(message))
+            await self._send(message)
             self.sent += 1
+        except OSError:
+            self._owner.unsent()
+            self._owner.lost()
         finally:
-            if self._line is None:
-                self._free = True
+            if self._plain:
+                self._wire = _CLEAR
             else:
                 self._finished()
 
+    async def event(self, message: Message) -> None:
+        """Send one message of the application."""
+        priority = self._priority(message)
+        if self._wire == _BUSY or priority < Priority.CRITICAL:
+            await self._event_in_line(message, priority)
+        else:
+            await self._at_once(self._numbered(message))
+            self.sent += 1
+
     async def frame(self, text: Callable[[int], str]) -> None:
         """Send one frame of the gate, made from the next sequence number; ahead of what is held back."""
-        if self._free or self._held:
+        if self._wire or self._held:
             await self._at_once({"type": "websocket.send", "text": text(self.next_seq)})
         else:
             await self._in_line(self._start_line(), _Waiting(make=text))
 
     async def control(self, message: Message) -> None:
         """Send an accept, a close or a part of a refusal; ahead of what is held back, else in its turn."""
-        if self._free or self._held:
+        if self._wire or self._held:
             await self._at_once(message)
         else:
             await self._in_line(self._start_line(), _Waiting(message))
@@ -157,7 +181,7 @@ class Outbound:
         """Keep the application's messages back: the accept is not on the wire yet. Call it before anything is sent."""
         self._start_line()
         self._held = True
-        self._free = False
+        self._wire = _BUSY
 
     def release(self) -> None:
         """Send what was kept back, in order."""
@@ -165,11 +189,18 @@ class Outbound:
             self._held = False
             self._finished()
 
+    def leave(self) -> None:
+        """The connection is over for the client: the owner decides what becomes of what the application still sends."""
+        self._plain = False
+        if self._wire == _CLEAR:
+            self._wire = _FREE
+
     def end(self) -> None:
         """The connection is over: nothing is watched any more. What is in line still tries to go."""
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
+        self.leave()
 
     # --- the line -------------------------------------------------------------------------------------------------
 
@@ -180,14 +211,14 @@ class Outbound:
 
     def _numbered(self, message: Message) -> Message:
         text = message.get("text")
-        if text is None or not self._settings.number or (numbered := self.numbering.number(text)) is text:
+        if text is None or not self._numbers or (numbered := self.numbering.number(text)) is text:
             return message
-        return {"type": "websocket.send", "text": numbered} if len(message) == 2 else {**message, "text": numbered}
+        return {**message, "text": numbered}
 
     async def _at_once(self, message: Message) -> None:
         if not self._held and self._watch is None:
             self._look_later()
-        self._free = False
+        self._wire = _BUSY
         try:
             await self._send(message)
         finally:
@@ -223,14 +254,15 @@ class Outbound:
             limits = self._settings
             self._line = Buffer(max_count=limits.max_count, max_bytes=limits.max_bytes, max_age_s=limits.max_age_s)
             self._line.open()
+            self._plain = False
         if self._quiet:
             self._on_wire = self.numbering.last
         return self._line
 
     def _arrived(self) -> None:
         """Something is in line; whoever is on the way now goes on with it afterwards."""
-        if self._free:
-            self._free = False
+        if self._wire:
+            self._wire = _BUSY
             self._finished()
 
     def _finished(self) -> None:
@@ -242,7 +274,7 @@ class Outbound:
             if self._watch is None:
                 self._look_later()
         else:
-            self._free = True
+            self._wire = _CLEAR if self._plain else _FREE
 
     async def _write(self) -> None:
         """Send what is in line until nothing is, and tell of each hole in its place."""
@@ -258,7 +290,7 @@ class Outbound:
             self._fail(error)
         finally:
             self._writer = None
-            self._free = not self._held
+            self._wire = _BUSY if self._held else _FREE
 
     async def _write_head(self, line: Buffer[_Waiting]) -> None:
         line.expire(self._loop.time())
@@ -318,8 +350,9 @@ class Outbound:
     def _look(self) -> None:
         """Something was sent lately: look whether the wire still moves, and stop looking where all is quiet."""
         self._watch = None
-        if self._free or self._held:
+        if self._wire or self._held:
             self._seen, self._same = -1, 0
+            self._wire = min(self._wire, _FREE)  # whoever sends next looks again
             return
         progress = self.sent + self.gaps
         self._same = self._same + 1 if progress == self._seen else 0

@@ -4,12 +4,11 @@ Each is told once per connection, as a record of its own, at the moment it is kn
 lists them again.
 """
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 
 from connections.gate.lifecycle import Cause
-from connections.gate.telemetry import ConnectionRecord
+from connections.gate.telemetry import ConnectionRecord, line
 
 
 class Pattern(StrEnum):
@@ -58,7 +57,7 @@ class RacePattern:
         return self.pattern in (Pattern.OPENED_TOO_EARLY, Pattern.OUT_OF_ORDER)
 
     def to_json(self) -> str:
-        return json.dumps({"event": self.event, **asdict(self)}, separators=(",", ":"))
+        return line(self)
 
 
 def patterns_at_end(record: ConnectionRecord) -> tuple[tuple[Pattern, str], ...]:

@@ -15,9 +15,13 @@ HIDDEN = "[redacted]"
 
 _NAMES = "pass(?:word|wd|phrase)|pwd|secret|token|api[_-]?key|authorization|credential|signature|cookie|session"
 _NAMED = re.compile(
-    rf"(\b[\w-]*(?:{_NAMES})[\w-]*[\"']?\s*[=:]\s*[\"']?)(?!\[redacted|bearer|basic)[^\s\"',;&)}}]+", re.IGNORECASE
+    rf"((?:{_NAMES})[\w-]{{0,20}}[\"']?\s*[=:]\s*[\"']?)(?!\[redacted|bearer|basic)[^\s\"',;&)}}]+",
+    re.IGNORECASE,
 )
-_UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+_LONG_WORD = re.compile(r"[\w-]{24,}")
+_RUN = re.compile(r"[A-Za-z0-9]{20,}")
+"""Letters and digits that long, mixed and unbroken: a key. A UUID names something, and slugs are words: both stay."""
+
 _RULES = (
     # The userinfo of an address, as in postgresql://user:password@host (RFC 3986, 3.2.1).
     (re.compile(r"(?<=://)[^/@\s]+(?=@)"), HIDDEN),
@@ -26,15 +30,19 @@ _RULES = (
     (re.compile(r"\beyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?"), HIDDEN),
     (_NAMED, rf"\1{HIDDEN}"),
     (re.compile(r"\?[^\s\"'?]+"), f"?{HIDDEN}"),
-    # Whatever is long, and mixes letters with digits as no word does: keys, random tokens. A UUID names, and stays.
-    (re.compile(rf"(?<![\w-])(?!{_UUID}(?![\w-]))(?=[\w-]*\d)(?=[\w-]*[A-Za-z])[\w-]{{32,}}"), HIDDEN),
 )  # fmt: skip
 
 
 @lru_cache(maxsize=256)
 def redacted(text: str) -> str:
     """`text` without what looks like a secret, cut to MOST_CHARACTERS."""
-    text = text[: MOST_CHARACTERS * 4]
+    text = text[: MOST_CHARACTERS * 2]
     for pattern, instead in _RULES:
         text = pattern.sub(instead, text)
+    text = _LONG_WORD.sub(_unless_random, text)
     return text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 1]}…"
+
+
+def _unless_random(word: re.Match[str]) -> str:
+    random = any(not (run.isalpha() or run.isdigit()) for run in _RUN.findall(word[0]))
+    return HIDDEN if random else word[0]

@@ -9,7 +9,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Protocol
+from typing import Any, ClassVar, Protocol
 
 from connections.gate.buffer import Counts
 from connections.gate.lifecycle import Cause
@@ -95,7 +95,7 @@ class ConnectionRecord:
         return self.cause in _LOUD or bool(self.problems)
 
     def to_json(self) -> str:
-        return json.dumps({"event": self.event, **asdict(self)}, separators=(",", ":"))
+        return line(self)
 
 
 def milliseconds(seconds: float) -> float:
@@ -104,7 +104,9 @@ def milliseconds(seconds: float) -> float:
 
 
 class Record(Protocol):
-    """What can be logged."""
+    """What can be logged: a dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
     def event(self) -> str:
@@ -116,6 +118,13 @@ class Record(Protocol):
 
     def to_json(self) -> str:
         """One line."""
+
+
+def line(record: Record) -> str:
+    """A record as one line of JSON: its event, then its fields in their order."""
+    # Not asdict(), which copies every mapping: a record is written once per connection, and costs half of it so.
+    members = {name: getattr(record, name) for name in record.__dataclass_fields__}
+    return json.dumps({"event": record.event, **members}, default=asdict, separators=(",", ":"))
 
 
 def emit(record: Record) -> None:

@@ -17,8 +17,20 @@ from tests.support.virtual_loop import VirtualLoop
 ONCE = frozenset(
     {"connect", "accept", "ready", "authenticate", "fail", "vanish", "disconnect", "drain", "flip", "raise", "ack"}
 )
+_MOST_TIMERS = 50
 MARKS = frozenset({"ready", "authenticate", "fail"})
 BEFORE_CONNECT = frozenset({"connect", "flip", "drain"})
+
+_OPEN = frozenset({"websocket.send", "websocket.close"})
+_MAY_FOLLOW = {
+    "": frozenset({"websocket.accept", "websocket.http.response.start"}),
+    "websocket.accept": _OPEN,
+    "websocket.send": _OPEN,
+    "websocket.close": frozenset[str](),
+    "websocket.http.response.start": frozenset({"websocket.http.response.body"}),
+    "websocket.http.response.body": frozenset[str](),
+}
+"""What a server takes, by what came last (ASGI WebSocket specification, with the extension for denials)."""
 
 
 @dataclass(frozen=True)
@@ -159,6 +171,8 @@ class World:
     async def _to_client(self, message: Message) -> None:
         if self.gone or self.vanished:
             raise OSError("the client has gone")
+        if message["type"] not in _MAY_FOLLOW[self.wire[-1] if self.wire else ""]:
+            self.loop.troubles.append(f"{message['type']} after {self.wire}")
         self.wire.append(message["type"])
         text = message.get("text", "")
         self.answers += text.startswith(("welcome", "answer"))
@@ -200,6 +214,17 @@ class World:
 
     def _record(self, record: ConnectionRecord) -> None:
         self.records.append(record)
+
+    def run_out(self) -> None:
+        """Nothing happens any more but time, and an application that takes what it gets."""
+        self.done["accept"] = 1
+        self.permits = float("inf")
+        self._wake()
+        self.loop.settle()
+        for _ in range(_MOST_TIMERS):
+            if not self.loop.pass_time():
+                return
+        raise AssertionError("time passes for ever")
 
     # --- what can be seen -----------------------------------------------------------------------------------------
 

@@ -38,11 +38,14 @@ class DependencyGate(Strategy):
         return {State.SERVICE_DEPENDENCY_CHECK: self.timeout_seconds}
 
     def decide(self, progress: Progress, now: float) -> Verdict:
+        if progress.requirements.names_nothing:
+            unknown = self._unknown(progress, {})
+            return _held(unknown) if unknown else _EVERYTHING
         required, optional = self._outlook(progress)
         if failed := _named(required, False):
             return Verdict(Action.REJECT, f"required and failed: {', '.join(failed)}", missing=failed)
         if unknown := self._unknown(progress, required):
-            return Verdict(Action.HOLD, f"waiting for {', '.join(unknown)}", missing=unknown)
+            return _held(unknown)
         failed = _named(optional, False)
         unknown = _named(optional, None)
         until = progress.accepted_at + self.optional_wait_seconds
@@ -86,10 +89,17 @@ def _named(outlook: Outlook, known: bool | None) -> tuple[str, ...]:
     return tuple(name for name, value in outlook.items() if value is known)
 
 
+_EVERYTHING = Verdict(Action.OPEN, "everything needed is ready")
+
+
+def _held(unknown: tuple[str, ...]) -> Verdict:
+    return Verdict(Action.HOLD, f"waiting for {', '.join(unknown)}", missing=unknown)
+
+
 def _without(progress: Progress, missing: tuple[str, ...]) -> Verdict:
     """Everything required is ready and `missing` is not."""
     if not missing:
-        return Verdict(Action.OPEN, "everything needed is ready")
+        return _EVERYTHING
     if progress.switches.degraded_mode:
         return Verdict(Action.DEGRADE, f"optional and missing: {', '.join(missing)}", missing=missing)
     return Verdict(Action.REJECT, f"missing, and degraded-mode is off: {', '.join(missing)}", missing=missing)

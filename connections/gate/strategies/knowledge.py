@@ -25,6 +25,11 @@ class Requirements:
     authenticates: bool = False
     """The application promises to say `authenticated()`."""
 
+    @property
+    def names_nothing(self) -> bool:
+        """No service is declared and no check is given."""
+        return not (self.required or self.optional or self.required_checks or self.optional_checks)
+
 
 @dataclass(frozen=True, slots=True)
 class Switches:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from django.db import connection
@@ -17,6 +17,7 @@ from connections.models import AuditRecord, Definition, Revision, Version, Versi
 ENVIRONMENTS = ("development", "staging", "production")
 BEFORE = ("connections", "0003_watched_server_runs")
 AFTER = ("connections", "0004_all_strategies")
+Test = TypeVar("Test", bound=Callable[..., None])
 THREE = import_module("connections.migrations.0004_all_strategies").THREE
 
 
@@ -43,9 +44,10 @@ def test_a_new_database_starts_with_version_1_known_good() -> None:
         assert (version.number, version.known_good_by, flag_set(environment).revision) == (1, "readywire", 1)
 
 
-def from_the_old_state(test: Callable[[], None]) -> Callable[[], None]:
+def from_the_old_state(test: Test) -> Test:
     """Migrations commit."""
-    return pytest.mark.django_db(transaction=True)(pytest.mark.usefixtures("old_database")(test))
+    marked: Test = pytest.mark.django_db(transaction=True)(pytest.mark.usefixtures("old_database")(test))
+    return marked
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """The twelve states: only legal edges, monotone time, one terminal reason, deadlines as data."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -115,6 +117,24 @@ def test_time_in_each_state_adds_up() -> None:
     assert sum(life.spent(101.25).values()) == pytest.approx(101.25)
 
 
+_OPENING = frozenset({Consequence.DECIDE, Consequence.OPEN_UNCONFIRMED})
+
+
+def carry_out(life: Lifecycle, consequence: Consequence, now: float, choice: State) -> None:
+    """What the shell makes of a deadline, in terms of the table; `choice` is what a strategy decides."""
+    match consequence:
+        case Consequence.DECIDE:
+            life.move(choice, now, "the strategy decided")
+        case Consequence.OPEN_UNCONFIRMED:
+            life.move(State.PROCESSING_READY, now, "unconfirmed")
+        case Consequence.REFUSE_503:
+            life.end(Cause.NEVER_ACCEPTED, now, "out of time")
+        case Consequence.ABORT:
+            life.end(Cause.CANCELLED, now, "aborted")
+        case _:
+            life.end(Cause.NOT_READY, now, "out of time", through=State.CLOSING)
+
+
 class LifecycleMachine(RuleBasedStateMachine):
     """Any sequence of moves and ends, with time going anywhere."""
 
@@ -150,17 +170,42 @@ class LifecycleMachine(RuleBasedStateMachine):
             assert self.life.ended
 
     @precondition(lambda self: self.life.due_at is not None)
-    @rule()
-    def the_deadline_comes(self) -> None:
-        due_at = self.life.due_at
+    @rule(choice=st.sampled_from([State.SERVICES_READY, State.GRACEFUL_DEGRADATION, State.CLOSING]))
+    def the_deadline_comes(self, choice: State) -> None:
+        """Its one consequence is always possible, and leaves the state."""
+        due_at, left = self.life.due_at, self.life.state
         assert due_at is not None
-        assert self.life.due(due_at) is not None
+        self.now = max(self.now, due_at)
+        due = self.life.due(self.now)
+        assert due is not None
+        assert due.state is left
+        carry_out(self.life, due.consequence, self.now, choice)
+        assert self.life.state is not left
+        if due.consequence not in _OPENING:
+            self.first_cause = self.life.cause
+
+    @precondition(lambda self: self.life.ended)
+    @rule(cause=st.sampled_from(Cause), through=st.sampled_from([None, State.CLOSING, State.FAILED]))
+    def closing_again_changes_nothing(self, cause: Cause, through: State | None) -> None:
+        before = self.life.trail, self.life.cause, self.life.spent(self.now)
+        had_a_cause = self.life.cause is not None
+        self.life.end(cause, self.now + 1, "again", through=through)
+        self.first_cause = self.life.cause
+        if had_a_cause:
+            assert (self.life.trail, self.life.cause, self.life.spent(self.now)) == before
 
     @invariant()
     def time_in_the_trail_never_goes_back(self) -> None:
         times = [step.at for step in self.life.trail]
         assert times == sorted(times)
         assert len(times) <= TRAIL_LIMIT
+
+    @invariant()
+    def the_trail_follows_the_table(self) -> None:
+        """Where nothing was forgotten from its middle, each step is an edge."""
+        if not self.life.forgotten:
+            states = [step.state for step in self.life.trail]
+            assert all(after in TRANSITIONS[before] for before, after in pairwise(states))
 
     @invariant()
     def one_reason(self) -> None:

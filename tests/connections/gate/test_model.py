@@ -86,31 +86,19 @@ def replay(plan: Plan, path: tuple[str, ...]) -> World:
     return world
 
 
-def run_out(world: World) -> None:
-    """Nothing happens any more but time, and an application that takes what it gets."""
-    world.done["accept"] = 1
-    world.permits = float("inf")
-    world._wake()
-    world.loop.settle()
-    for _ in range(50):
-        if not world.loop.pass_time():
-            return
-    raise AssertionError("time passes for ever")
-
-
 def check_rest(plan: Plan, path: tuple[str, ...]) -> None:
     """Left alone from here, the connection flows or ends; then the client leaves, and it ends in any case."""
     world = replay(plan, path)
     if "connect" not in world.done:
         return
-    run_out(world)
+    world.run_out()
     assert not world.faults(), (path, world.faults())
     assert world.state is State.CLOSED or (world.state is not None and world.state.open), (path, world.state)
     if world.state is not State.CLOSED:
         assert len(world.heard) == world.said, (path, "messages are stuck")
         assert world.vanished or world.answers == 1 + len(world.heard), (path, "answers are stuck")
         world.do("disconnect")
-        run_out(world)
+        world.run_out()
     assert world.state is State.CLOSED, (path, world.state)
     assert world.running is not None
     assert world.running.done(), (path, "the application was left behind")

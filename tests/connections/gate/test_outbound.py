@@ -28,6 +28,9 @@ class Wire:
             raise ConnectionResetError
         self.taken.append(message)
 
+    def unsent(self) -> None:
+        """Told with `lost`."""
+
     def lost(self) -> None:
         self.lost_told += 1
 

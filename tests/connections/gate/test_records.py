@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import re
 from contextlib import suppress
 from dataclasses import fields
 from typing import Any
@@ -11,10 +12,12 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from connections.gate import Cause, Check, ConnectionRecord, Pattern, RacePattern, ReadinessGate, readiness
+from connections.gate import Cause, Check, ConnectionRecord, Pattern, RacePattern, ReadinessGate, State, readiness
 from connections.gate.connection import Application, Scope
 from connections.gate.inbound import Receive
+from connections.gate.lifecycle import DEADLINES, SEND_STALL
 from connections.gate.outbound import Send
+from dashboard.env import BASE_DIR
 from tests.connections.gate.applications import ACCEPT, Chat, closed, echo, next_json, plain
 from tests.connections.gate.conftest import Records, told
 from tests.support.asgi import serving
@@ -320,3 +323,32 @@ async def test_what_an_application_raises_over_a_client_that_left_after_ready_is
         (record,) = ended()
         assert (record["cause"], record["error"]) == ("client_closed", "LookupError")
         await await_until(lambda: "Exception in ASGI application" in caplog.text)
+
+
+# --- the documentation ------------------------------------------------------------------------------------------------
+
+GATE = (BASE_DIR / "docs" / "gate.md").read_text()
+
+
+def section(title: str, before: str) -> set[str]:
+    """Everything in code style between two headings."""
+    text = GATE.partition(title)[2].partition(before)[0]
+    return set(re.findall(r"`([\w.]+)`", text))
+
+
+def test_every_field_cause_and_pattern_is_in_the_documentation() -> None:
+    ends = section("### How a connection ended", "### Race patterns")
+    races = section("### Race patterns", "### What an application does wrong")
+    assert {field.name for field in fields(ConnectionRecord)} <= ends
+    assert {cause.value for cause in Cause} <= ends
+    assert {field.name for field in fields(RacePattern)} <= races
+    assert {pattern.value for pattern in Pattern} <= races
+
+
+def test_every_state_and_deadline_is_in_the_documentation() -> None:
+    table = GATE.partition("## The life of a connection")[2].partition("## Is connection")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| `")]
+    told = {state: row for row in rows for state in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert set(told) - {"connection_ready"} == {state.value for state in State}
+    for state, deadline in (*DEADLINES.items(), *((state, SEND_STALL) for state in State if state.open)):
+        assert f"{deadline.seconds:g} s" in told[state.value].split("|")[3]

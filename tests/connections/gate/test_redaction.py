@@ -24,6 +24,7 @@ KEY = "rws_Zk3v9Qw7Tt1uXb5Lm8Rc2Yd6Hf0Jg4Ks9Np3Va7We"
         (f"cannot verify {JWT}", "dBjft"),
         (f"/ws/{JWT}/chat", "eyJzdWI"),
         (f"/ws/{KEY}", "Zk3v9"),
+        (f"/ws/{KEY[:20]}-{KEY[20:]}/chat", "Zk3v9"),
         ("/ws/chat?token=hunter2", "hunter2"),
         ("session=hunter2; path=/", "hunter2"),
     ],
@@ -38,7 +39,9 @@ def test_secrets_are_hidden(text: str, secret: str) -> None:
     "text",
     [
         "/ws/chat",
+        "/orders/from-2024-to-2025-for-every-customer-there-is",
         "/ws/3f2b8c1e-5d4a-4c3b-9a2f-0123456789ab/chat",
+        "/gated/51-messages-where-50-may-be-held/and-40-more-of-them",
         "waiting for database, llm",
         "ConnectionRefusedError: [Errno 111] Connect call failed ('127.0.0.1', 6379)",
         "no answer within 2 s, after TimeoutError: ",

@@ -1,0 +1,59 @@
+"""The servers that `benchmarks.gate_overhead` compares, each a process of its own: asgi|starlette bare|gate PORT.
+
+Applications with nothing to set up, bare or behind a ReadinessGate as it comes; each answers every message with one
+event. `asgi` is the barest there can be: it reads nothing and sends a constant. `starlette` parses the message and
+makes the event, as applications do. uvicorn without access log and without its own pings, which a silent client would
+not survive.
+"""
+
+import sys
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from connections.gate import ReadinessGate
+
+_ACCEPT = {"type": "websocket.accept"}
+_EVENT = '{"type": "agent_thinking", "run_id": "r1", "text": "so much for that, and what would be next?"}'
+_SEND = {"type": "websocket.send", "text": _EVENT}
+
+
+async def barest(_scope: Any, receive: Any, send: Any) -> None:
+    """Accept, and answer each message with one event."""
+    await receive()
+    await send(_ACCEPT)
+    while (await receive())["type"] == "websocket.receive":
+        await send(_SEND)
+
+
+async def chat(websocket: WebSocket) -> None:
+    """The same in Starlette."""
+    await websocket.accept()
+    try:
+        while True:
+            message = await websocket.receive_json()
+            text = "so much for that, and what would be next?"
+            await websocket.send_json({"type": "agent_thinking", "run_id": message["run_id"], "text": text})
+    except WebSocketDisconnect:
+        return
+
+
+APPLICATIONS: dict[str, Any] = {"asgi": barest, "starlette": Starlette(routes=[WebSocketRoute("/", chat)])}
+
+if __name__ == "__main__":
+    name, kind, port = sys.argv[1:]
+    application = APPLICATIONS[name]
+    uvicorn.run(
+        ReadinessGate(application) if kind == "gate" else application,
+        port=int(port),
+        access_log=False,
+        log_level="warning",
+        ws="websockets-sansio",
+        ws_ping_interval=None,
+        ws_per_message_deflate=False,
+        lifespan="off",
+        backlog=4096,
+    )
