@@ -1,6 +1,5 @@
 """The documentation names everything that exists."""
 
-import dataclasses
 import inspect
 import re
 from dataclasses import fields
@@ -10,7 +9,6 @@ import pytest
 
 from connections.flags.reports import Report
 from connections.gate import FlagSource, OfrepSource
-from connections.gate.strategies import STRATEGIES
 from connections.reference.faults import FAULTS, PERCENT, Fault, Parameter
 from dashboard.env import BASE_DIR, SETTINGS, Setting, SettingError, read
 from probes.engine.outcome import FailureKind
@@ -20,7 +18,6 @@ from probes.engine.steps import StepKind
 from probes.engine.wires import WIRES
 
 SETTINGS_PAGE = (BASE_DIR / "docs" / "settings.md").read_text()
-STRATEGIES_PAGE = (BASE_DIR / "docs" / "strategies.md").read_text()
 FAILURES_PAGE = (BASE_DIR / "docs" / "failures.md").read_text()
 FLAGS_PAGE = (BASE_DIR / "docs" / "flags.md").read_text()
 PRACTICE_PAGE = (BASE_DIR / "docs" / "practice.md").read_text()
@@ -52,14 +49,6 @@ def test_every_field_of_a_report_is_documented() -> None:
 def test_no_documented_setting_is_gone() -> None:
     documented = re.findall(r"^\| `([A-Z_]+)` \|", SETTINGS_PAGE, re.MULTILINE)
     assert documented == [setting.name for setting in SETTINGS]
-
-
-@pytest.mark.parametrize("name", sorted(STRATEGIES))
-def test_every_strategy_is_documented_with_its_parameters(name: str) -> None:
-    rows = [line for line in STRATEGIES_PAGE.splitlines() if line.startswith(f"| `{name}` |")]
-    assert len(rows) == 1
-    for field in dataclasses.fields(STRATEGIES[name]):
-        assert f"`{field.name}`" in rows[0]
 
 
 @pytest.mark.parametrize("kind", FailureKind)
