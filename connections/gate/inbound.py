@@ -6,6 +6,7 @@ accept, and again where an application has been away from `receive()` for a tick
 """
 
 import asyncio
+from asyncio import CancelledError, current_task
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import replace
 from typing import Any, Protocol
@@ -92,9 +93,9 @@ class Inbound:
     its client down as it would without a gate.
     """
 
-    __slots__ = ("_asked", "_buffer", "_disconnect", "_flows", "_limits", "_lookout", "_loop", "_open", "_over",
-                 "_owner", "_passed", "_passed_then", "_reader", "_receive", "_room", "_spoken", "_straight", "_waiter",
-                 "_watched", "backpressure")  # fmt: skip
+    __slots__ = ("_asked", "_buffer", "_cancelling", "_disconnect", "_flows", "_limits", "_lookout", "_loop", "_open",
+                 "_over", "_owner", "_passed", "_passed_then", "_reader", "_receive", "_room", "_spoken", "_straight",
+                 "_task", "_waiter", "_watched", "backpressure")  # fmt: skip
 
     def __init__(self, receive: Receive, owner: Owner, limits: Limits, lookout: Lookout) -> None:
         self.backpressure = 0
@@ -108,6 +109,8 @@ class Inbound:
         self._waiter: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
         self._reader: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._cancelling: int | None = None
         self._straight = _OFF
         self._passed = self._passed_then = 0
         self._asked = self._flows = self._open = self._over = self._spoken = self._watched = False
@@ -144,6 +147,7 @@ class Inbound:
             self._disconnect = disconnect
         self._stem()
         self._wake()
+        self._call_back()
         _resolve(self._room)
 
     def _stem(self) -> None:
@@ -156,6 +160,8 @@ class Inbound:
         self._over = True
         if self._reader is not None:
             self._reader.cancel()
+        if self._straight != _WAITING:
+            self._task = None
 
     # --- the consumer ---------------------------------------------------------------------------------------------
 
@@ -164,10 +170,13 @@ class Inbound:
         if self._straight != _READY:
             return await self._next()
         self._straight = _WAITING
+        self._task = current_task(self._loop)
         try:
             message = await self._receive()
         except OSError:
             message = self._gone()
+        except CancelledError:
+            return self._called_back()
         finally:
             self._straight = _READY if self._flows else _OFF
             if not self._watched:
@@ -199,10 +208,13 @@ class Inbound:
     async def _pass_straight(self) -> Message:
         """Wait for the server as the application would without a gate."""
         self._straight = _WAITING
+        self._task = current_task(self._loop)
         try:
             return await self._receive()
         except OSError:
             return self._gone()
+        except CancelledError:
+            return self._called_back()
         finally:
             self._straight = _READY if self._flows and self._spoken else _OFF
             self._watch()
@@ -218,7 +230,22 @@ class Inbound:
         self._speak()
         return True
 
+    def _call_back(self) -> None:
+        """End the application's wait for the server: it shall hear of the end now, whenever the server tells of it."""
+        task = self._task
+        if self._straight == _WAITING and self._cancelling is None and task is not None:
+            self._cancelling = task.cancelling()
+            task.cancel("the connection is over")
+
+    def _called_back(self) -> Message:
+        """Inside the handler of a cancelled wait: go on where the gate cancelled it, and nobody else."""
+        task, before, self._cancelling = self._task, self._cancelling, None
+        if task is None or before is None or task.uncancel() > before or self._disconnect is None:
+            raise
+        return self._disconnect
+
     def _gone(self) -> Message:
+        self._straight = _OFF
         self._owner.lost()
         return {"type": "websocket.disconnect", "code": 1006}
 

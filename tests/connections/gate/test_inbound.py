@@ -162,6 +162,29 @@ async def test_a_message_that_comes_while_nothing_more_may_be_taken_is_held() ->
     server.inbound.stop()
 
 
+async def test_an_application_that_waits_hears_at_once_of_an_end_that_the_server_does_not_tell() -> None:
+    """The gate closes, and some servers say nothing more."""
+    server = await opened()
+    for _ in range(2):
+        waiting = asyncio.create_task(server.inbound.receive())
+        await asyncio.sleep(0)
+        server.inbound.end(GONE)
+        assert await asyncio.wait_for(waiting, 5) == GONE
+        assert waiting.cancelling() == 0
+    assert server.reading == 0
+
+
+async def test_an_application_that_is_cancelled_in_the_moment_of_the_end_stays_cancelled() -> None:
+    server = await opened()
+    waiting = asyncio.create_task(server.inbound.receive())
+    await asyncio.sleep(0)
+    server.inbound.end(GONE)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert waiting.cancelled()
+
+
 async def test_two_that_wait_at_once_are_told_apart() -> None:
     for server in (await opened(), await accepted()):
         waiting = asyncio.create_task(server.inbound.receive())

@@ -39,6 +39,7 @@ def test_secrets_are_hidden(text: str, secret: str) -> None:
     "text",
     [
         "/ws/chat",
+        "/orders/from-2024-to-2025-for-every-customer-there-is",
         "/ws/3f2b8c1e-5d4a-4c3b-9a2f-0123456789ab/chat",
         "/gated/51-messages-where-50-may-be-held/and-40-more-of-them",
         "waiting for database, llm",
