@@ -1,12 +1,14 @@
-"""The servers that `benchmarks.gate_overhead` compares, each a process of its own: asgi|starlette bare|gate PORT.
+"""The servers that `benchmarks.gate_overhead` compares, each a process of its own: APPLICATION KIND PORT.
 
-Applications with nothing to set up, bare or behind a ReadinessGate as it comes; each answers every message with one
-event. `asgi` is the barest there can be: it reads nothing and sends a constant. `starlette` parses the message and
-makes the event, as applications do. uvicorn without access log and without its own pings, which a silent client would
+Applications with nothing to set up; each answers every message with one event. `asgi` is the barest there can be: it
+reads nothing and sends a constant. `starlette` parses the message and makes the event, as applications do. Kinds: bare;
+`wrapped` in a middleware that does nothing at all, the least that any can cost; `gate`, as it comes; `unnumbered`, the
+gate with `number_events=False`. uvicorn without access log and without its own pings, which a silent client would
 not survive.
 """
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import uvicorn
@@ -41,13 +43,33 @@ async def chat(websocket: WebSocket) -> None:
         return
 
 
+def wrapped(application: Any) -> Any:
+    """A middleware that only passes on."""
+
+    async def middleware(scope: Any, receive: Any, send: Any) -> None:
+        async def receiving() -> Any:
+            return await receive()
+
+        async def sending(message: Any) -> None:
+            await send(message)
+
+        await application(scope, receiving, sending)
+
+    return middleware
+
+
+KINDS: dict[str, Callable[[Any], Any]] = {
+    "bare": lambda application: application,
+    "wrapped": wrapped,
+    "gate": ReadinessGate,
+    "unnumbered": lambda application: ReadinessGate(application, number_events=False),
+}
 APPLICATIONS: dict[str, Any] = {"asgi": barest, "starlette": Starlette(routes=[WebSocketRoute("/", chat)])}
 
 if __name__ == "__main__":
     name, kind, port = sys.argv[1:]
-    application = APPLICATIONS[name]
     uvicorn.run(
-        ReadinessGate(application) if kind == "gate" else application,
+        KINDS[kind](APPLICATIONS[name]),
         port=int(port),
         access_log=False,
         log_level="warning",

@@ -97,8 +97,8 @@ class _Waiting:
 class Outbound:
     """Numbers events and sends. Every method raises OSError where the server says that the client is gone."""
 
-    __slots__ = ("_drops", "_held", "_line", "_loop", "_numbers", "_on_wire", "_owner", "_plain", "_same", "_seen",
-                 "_send", "_settings", "_watch", "_wire", "_writer", "gaps", "numbering", "sent",
+    __slots__ = ("_drops", "_held", "_left", "_line", "_loop", "_numbers", "_on_wire", "_owner", "_plain", "_same",
+                 "_seen", "_send", "_settings", "_watch", "_wire", "_writer", "gaps", "numbering", "sent",
                  "undelivered")  # fmt: skip
 
     def __init__(self, send: Send, epoch: str, owner: Owner, settings: Outgoing) -> None:
@@ -115,6 +115,7 @@ class Outbound:
         self._plain = not settings.drops
         self._wire = _FREE
         self._held = False
+        self._left = False
         self._line: Buffer[_Waiting] | None = None
         self._on_wire = 0
         self._writer: asyncio.Task[None] | None = None
@@ -191,7 +192,7 @@ class Outbound:
 
     def leave(self) -> None:
         """The connection is over for the client: the owner decides what becomes of what the application still sends."""
-        self._plain = False
+        self._left, self._plain = True, False
         if self._wire == _CLEAR:
             self._wire = _FREE
 
@@ -254,7 +255,7 @@ class Outbound:
             limits = self._settings
             self._line = Buffer(max_count=limits.max_count, max_bytes=limits.max_bytes, max_age_s=limits.max_age_s)
             self._line.open()
-            self._plain = False
+        self._plain = False
         if self._quiet:
             self._on_wire = self.numbering.last
         return self._line
@@ -274,6 +275,7 @@ class Outbound:
             if self._watch is None:
                 self._look_later()
         else:
+            self._plain = not (self._drops or self._left)
             self._wire = _CLEAR if self._plain else _FREE
 
     async def _write(self) -> None:
@@ -287,10 +289,11 @@ class Outbound:
                 else:
                     break
         except Exception as error:  # noqa: BLE001 (the server's: whatever it raises, nothing more can be sent)
+            self._writer, self._wire = None, _FREE
             self._fail(error)
-        finally:
+        else:
             self._writer = None
-            self._wire = _BUSY if self._held else _FREE
+            self._finished()
 
     async def _write_head(self, line: Buffer[_Waiting]) -> None:
         line.expire(self._loop.time())

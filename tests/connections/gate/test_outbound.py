@@ -5,6 +5,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from connections.gate import Priority
 from connections.gate.errors import InvalidParameters
@@ -13,7 +15,9 @@ from tests.support.waiting import await_until
 
 
 class Wire:
-    """The server's side of `send`: takes messages while `reads` is set, as one whose client does."""
+    """The server, which takes messages while `reads` is set, as one whose client does; and the owner."""
+
+    out: Outbound
 
     def __init__(self) -> None:
         self.reads = asyncio.Event()
@@ -22,11 +26,14 @@ class Wire:
         self.gone = False
         self.lost_told = self.stalled_told = 0
 
-    async def send(self, message: Message) -> None:
+    async def take(self, message: Message) -> None:
         await self.reads.wait()
         if self.gone:
             raise ConnectionResetError
         self.taken.append(message)
+
+    async def send(self, message: Message) -> None:
+        await self.out.event(message)
 
     def unsent(self) -> None:
         """Told with `lost`."""
@@ -52,7 +59,8 @@ def event(kind: str = "step", size: int = 0) -> Message:
 
 
 def outbound(wire: Wire, **settings: Any) -> Outbound:
-    return Outbound(wire.send, "e", wire, Outgoing(**settings))
+    wire.out = Outbound(wire.take, "e", wire, Outgoing(**settings))
+    return wire.out
 
 
 DROPS = {"low": Priority.LOW, "high": Priority.HIGH}
@@ -62,7 +70,7 @@ async def test_by_default_a_slow_client_slows_the_application_and_nothing_is_dro
     wire = Wire()
     out = outbound(wire, max_count=2)
     wire.reads.clear()
-    senders = [asyncio.create_task(out.event(event())) for _ in range(10)]
+    senders = [asyncio.create_task(out.send(event())) for _ in range(10)]
     await asyncio.sleep(0.05)
     assert not any(sender.done() for sender in senders)
     wire.reads.set()
@@ -77,8 +85,8 @@ async def test_what_may_be_dropped_does_not_slow_its_sender_and_leaves_a_gap_in_
     wire.reads.clear()
     async with asyncio.timeout(5):
         for _ in range(6):
-            await out.event(event("low"))
-    last = asyncio.create_task(out.event(event("critical")))
+            await out.send(event("low"))
+    last = asyncio.create_task(out.send(event("critical")))
     await await_until(lambda: out.counts.accepted == 4)
     wire.reads.set()
     await last
@@ -91,9 +99,9 @@ async def test_the_less_important_makes_room_and_the_gap_stands_where_it_stood()
     out = outbound(wire, priorities=DROPS, max_count=3)
     wire.reads.clear()
     for kind in ("high", "low", "low", "high", "high"):
-        await out.event(event(kind))
+        await out.send(event(kind))
     wire.reads.set()
-    await out.event(event("critical"))
+    await out.send(event("critical"))
     assert wire.told == [(1,), (2, 3), (4,), (5,), (6,)]
     assert out.counts.evicted == 2
 
@@ -103,12 +111,12 @@ async def test_a_tail_that_was_dropped_is_told_without_another_event() -> None:
     out = outbound(wire, priorities=DROPS, max_count=1)
     wire.reads.clear()
     for _ in range(3):
-        await out.event(event("low"))
+        await out.send(event("low"))
     wire.reads.set()
     await await_until(lambda: len(wire.taken) == 2)
     assert wire.told == [(1,), (2, 3)]
     assert out.next_seq == 4
-    await out.event(event("critical"))
+    await out.send(event("critical"))
     assert wire.told[-1] == (4,)
 
 
@@ -116,11 +124,11 @@ async def test_what_waited_too_long_is_not_sent_any_more() -> None:
     wire = Wire()
     out = outbound(wire, priorities=DROPS, max_age_s=0.05)
     wire.reads.clear()
-    await out.event(event("low"))
-    await out.event(event("low"))
+    await out.send(event("low"))
+    await out.send(event("low"))
     await asyncio.sleep(0.1)
     wire.reads.set()
-    await out.event(event("critical"))
+    await out.send(event("critical"))
     assert wire.told == [(1,), (2, 2), (3,)]
     assert out.counts.expired == 1
 
@@ -130,7 +138,7 @@ async def test_where_no_gap_could_be_told_nothing_is_dropped(silent: dict[str, b
     wire = Wire()
     out = outbound(wire, priorities=DROPS, max_count=1, **silent)
     wire.reads.clear()
-    senders = [asyncio.create_task(out.event(event("low"))) for _ in range(4)]
+    senders = [asyncio.create_task(out.send(event("low"))) for _ in range(4)]
     await asyncio.sleep(0)
     wire.reads.set()
     await asyncio.gather(*senders)
@@ -155,14 +163,14 @@ async def test_while_held_back_senders_go_on_and_the_gates_frames_go_first() -> 
     wire = Wire()
     out = outbound(wire)
     out.hold()
-    await out.event(event())
+    await out.send(event())
     await out.event({"type": "websocket.send", "bytes": b"\x00"})
-    await out.event(event())
+    await out.send(event())
     assert wire.taken == []
     await out.control({"type": "websocket.accept"})
     await out.frame(lambda next_seq: json.dumps({"type": "connection_ready", "next_seq": next_seq}))
     out.release()
-    await out.event(event())
+    await out.send(event())
     assert [message["type"] for message in wire.taken[:2]] == ["websocket.accept", "websocket.send"]
     assert json.loads(wire.taken[1]["text"])["next_seq"] == 1
     assert wire.taken[3]["bytes"] == b"\x00"
@@ -173,9 +181,9 @@ async def test_a_full_hold_slows_the_sender_and_loses_nothing() -> None:
     wire = Wire()
     out = outbound(wire, max_count=2)
     out.hold()
-    await out.event(event())
-    await out.event(event())
-    third = asyncio.create_task(out.event(event()))
+    await out.send(event())
+    await out.send(event())
+    third = asyncio.create_task(out.send(event()))
     await asyncio.sleep(0.02)
     assert not third.done()
     out.release()
@@ -188,7 +196,7 @@ async def test_a_close_goes_after_what_waits() -> None:
     out = outbound(wire, priorities=DROPS)
     wire.reads.clear()
     for _ in range(3):
-        await out.event(event("low"))
+        await out.send(event("low"))
     close = asyncio.create_task(out.control({"type": "websocket.close"}))
     await asyncio.sleep(0)
     wire.reads.set()
@@ -201,7 +209,7 @@ async def test_a_sender_that_is_cancelled_takes_its_message_back() -> None:
     wire = Wire()
     out = outbound(wire)
     wire.reads.clear()
-    first, second, third = (asyncio.create_task(out.event(event())) for _ in range(3))
+    first, second, third = (asyncio.create_task(out.send(event())) for _ in range(3))
     await asyncio.sleep(0)
     second.cancel()
     await asyncio.sleep(0)
@@ -216,9 +224,9 @@ async def test_a_client_that_is_gone_is_told_to_every_sender_and_to_the_owner() 
     wire = Wire()
     out = outbound(wire, priorities=DROPS)
     wire.reads.clear()
-    waits = [asyncio.create_task(out.event(event())) for _ in range(3)]
+    waits = [asyncio.create_task(out.send(event())) for _ in range(3)]
     await asyncio.sleep(0)
-    await out.event(event("low"))
+    await out.send(event("low"))
     wire.gone = True
     wire.reads.set()
     assert [type(e) for e in await asyncio.gather(*waits, return_exceptions=True)] == [ConnectionResetError] * 3
@@ -231,7 +239,7 @@ async def test_a_message_that_the_server_refuses_harms_its_own_sender_alone() ->
     wire = Wire()
 
     async def picky(message: Message) -> None:
-        await wire.send(message)
+        await wire.take(message)
         if "bad" in message:
             raise RuntimeError("no such key")
 
@@ -249,7 +257,7 @@ async def test_a_client_that_never_reads_is_noticed_and_one_that_reads_slowly_is
     wire = Wire()
     out = outbound(wire, stall_s=0.2)
     wire.reads.clear()
-    sender = asyncio.create_task(out.event(event()))
+    sender = asyncio.create_task(out.send(event()))
     await await_until(lambda: wire.stalled_told)
     sender.cancel()
 
@@ -257,12 +265,87 @@ async def test_a_client_that_never_reads_is_noticed_and_one_that_reads_slowly_is
     out = outbound(slow, stall_s=0.4)
     for _ in range(20):
         slow.reads.clear()
-        sender = asyncio.create_task(out.event(event()))
+        sender = asyncio.create_task(out.send(event()))
         await asyncio.sleep(0.05)
         slow.reads.set()
         await sender
     assert slow.stalled_told == 0
     out.end()
+
+
+STEPS = st.lists(
+    st.sampled_from(["low", "high", "critical", "bytes", "slow", "fast", "turn", "turn", "hold", "release", "frame"]),
+    max_size=50,
+)
+
+
+class Run:
+    """An application with as many tasks as messages, and a client that reads when it likes."""
+
+    def __init__(self, drops: bool) -> None:
+        self.wire = Wire()
+        self.out = outbound(self.wire, max_count=3, priorities=DROPS if drops else {})
+        self.senders: list[asyncio.Task[None]] = []
+        self.numbered = 0
+
+    async def step(self, name: str) -> None:
+        match name:
+            case "slow":
+                self.wire.reads.clear()
+            case "fast":
+                self.wire.reads.set()
+            case "hold" if not self.senders:
+                self.out.hold()
+            case "release":
+                self.out.release()
+            case _:
+                self.send(name)
+        await asyncio.sleep(0)
+
+    def send(self, name: str) -> None:
+        if name == "frame":
+            self.senders.append(asyncio.create_task(self.out.frame(lambda _: '{"type":"frame"}')))
+        elif name == "bytes":
+            self.senders.append(asyncio.create_task(self.out.send({"type": "websocket.send", "bytes": b"{}"})))
+        elif name in ("low", "high", "critical"):
+            self.numbered += 1
+            self.senders.append(asyncio.create_task(self.out.send(event(name))))
+
+    async def finish(self) -> None:
+        self.wire.reads.set()
+        self.out.release()
+        await asyncio.wait_for(asyncio.gather(*self.senders), 5)
+        await await_until(lambda: not self.out.counts.held and self.out.next_seq > self.numbered)
+
+
+@given(STEPS, st.booleans())
+def test_whatever_happens_every_number_is_sent_once_or_told_as_missing_in_its_place(
+    steps: list[str], drops: bool
+) -> None:
+    async def play() -> None:
+        run = Run(drops)
+        for name in steps:
+            await run.step(name)
+        await run.finish()
+        assert covered(run.wire) == list(range(1, run.numbered + 1))
+        counts = run.out.counts
+        assert counts.accepted == counts.delivered + counts.evicted + counts.expired
+        if not drops:
+            assert (run.out.gaps, run.out.sent) == (0, run.numbered + steps.count("bytes"))
+
+    asyncio.run(play())
+
+
+def covered(wire: Wire) -> list[int]:
+    """Every number in the order in which the client learns of it: on an event, or in a gap."""
+    numbers: list[int] = []
+    for message in wire.taken:
+        frame = json.loads(message["text"]) if "text" in message else {}
+        if frame.get("type") == "gap":
+            numbers += range(frame["from"], frame["to"] + 1)
+        elif "seq" in frame:
+            numbers.append(frame["seq"])
+    return numbers
 
 
 def test_the_event_that_ends_a_run_can_not_be_made_droppable() -> None:
