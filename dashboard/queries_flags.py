@@ -22,11 +22,11 @@ HISTORY_PAGE = 20
 
 @dataclass(frozen=True)
 class FlagRow:
-    """One flag as the page shows it. `value` is empty where the variant's name already says it."""
+    """One flag as the page shows it. `value` has no line where the variant's name already says it."""
 
     key: str
     variant: str
-    value: str
+    value: tuple[str, ...]
     description: str
     safe: str
     variants: tuple[str, ...]
@@ -126,7 +126,7 @@ def _flag_row(key: str, body: Mapping[str, Any]) -> FlagRow:
     return FlagRow(
         key=key,
         variant=variant,
-        value=value_text(variant, variants.get(variant)),
+        value=value_lines(variant, variants.get(variant)),
         description=str(metadata.get("description", "")),
         safe=str(metadata.get("safeVariant", "")),
         variants=tuple(variants),
@@ -134,13 +134,18 @@ def _flag_row(key: str, body: Mapping[str, Any]) -> FlagRow:
     )
 
 
-def value_text(variant: str, value: Any) -> str:
-    """A variant's value for people, or nothing where the variant's name says the same."""
+def value_lines(variant: str, value: Any) -> tuple[str, ...]:
+    """A variant's value for people: an object has a line per member; none where the variant's name says the same, and
+    for what is empty."""
     if isinstance(value, bool) or value == variant:
-        return ""
-    if isinstance(value, Mapping):
-        return ", ".join(_leaves(value))
-    return str(value)
+        return ()
+    if not isinstance(value, Mapping):
+        return (str(value),)
+    return tuple(
+        f"{key}: {', '.join(_leaves(inner))}" if isinstance(inner, Mapping) else f"{key} {inner}"
+        for key, inner in value.items()
+        if inner != {}
+    )
 
 
 def _leaves(value: Mapping[str, Any], path: str = "") -> Iterator[str]:

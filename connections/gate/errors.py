@@ -6,6 +6,7 @@ GateError
 ├── NothingHeld            the buffer was asked to deliver and holds nothing
 ├── InvalidParameters      a strategy's parameters are not what its schema says; names the field and the cure
 ├── InvalidSetting         an argument of ReadinessGate; names it and the cure; also a ValueError
+├── InvalidSource          an argument of FlagSource or OfrepSource; names it and the cure; also a ValueError
 ├── UnknownConnection      the registry was asked for a connection that it does not know; also a LookupError
 ├── OutOfOrder             the application sent a message before its accept; also a RuntimeError, as servers raise
 ├── EndedBeforeReady       `wait_ready()` on a connection that ended first
@@ -55,6 +56,16 @@ class InvalidSetting(GateError, ValueError):
 
     def __init__(self, field: str, value: object, cure: str) -> None:
         super().__init__(f"ReadinessGate({field}={value!r}): {cure}")
+        self.field = field
+        self.cure = cure
+
+
+class InvalidSource(GateError, ValueError):
+    """The argument `field` of a flag source is wrong; `cure` says what would be right. It never shows the value: one of
+    them is a key."""
+
+    def __init__(self, field: str, cure: str) -> None:
+        super().__init__(f"flag source, {field}: {cure}")
         self.field = field
         self.cure = cure
 

@@ -31,7 +31,8 @@ class FlagSource(Source):
     `cache_path` is the file of the last known good (None: not kept). Times are seconds: `timeout_s` bounds each
     request as a whole; `quiet_after_s` without a byte means that the event stream is dead (the server sends a comment
     every 10 s); `report_every_s` is the least time between two batches of counts, `alive_every_s` between two reports
-    that only say "still here". Nothing starts before `start()`, which the gate calls.
+    that only say "still here". Nothing starts before `start()`, which the gate calls. Raises InvalidSource for an
+    argument that cannot be.
     """
 
     def __init__(

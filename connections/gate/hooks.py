@@ -35,7 +35,8 @@ def drain_on_sigterm(gate: ReadinessGate, *, grace_s: float = GRACE_S) -> Applic
 
 
 class _DrainOnSigterm:
-    """Takes SIGTERM at its first call: by then every server has installed its own handler."""
+    """Takes SIGTERM with the first connection: by then every server listens for it, and its loop runs for good (a
+    lifespan may have a run of its own, between which and the next uvloop takes the wakeup descriptor back)."""
 
     def __init__(self, gate: ReadinessGate, grace_s: float) -> None:
         self._gate = gate
@@ -45,7 +46,7 @@ class _DrainOnSigterm:
         self._draining: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not self._tried:
+        if not self._tried and scope["type"] != "lifespan":
             self._tried = True
             try:
                 self._signal = _Signal(self._on_signal)

@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any, Unpack
 
 from connections.gate.connection import Application, Connection, Scope
-from connections.gate.inbound import Lookout, Receive
+from connections.gate.inbound import Lookout, Message, Receive
 from connections.gate.lifecycle import Cause
 from connections.gate.listeners import CheckListener, Listeners, RaceListener, RecordListener, StepListener, Unsubscribe
 from connections.gate.options import Options, settings_of
@@ -23,6 +23,10 @@ from connections.gate.outbound import Send
 from connections.gate.recording import notice_end, record_of
 from connections.gate.registry import Registry
 from connections.gate.selection import Flags, Selector, StaticFlags
+
+_RETURN_S = 0.5
+"""What applications have to return after a drain closed their connections; those that do are in the last report."""
+_LIFESPAN_OVER = frozenset({"lifespan.shutdown.complete", "lifespan.shutdown.failed"})
 
 
 class ReadinessGate:
@@ -76,9 +80,10 @@ class ReadinessGate:
         return self._listeners.checks.listen(listener)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.flags.start()
+        if not self._draining:
+            self.flags.start()
         if scope["type"] != "websocket":
-            await self.app(scope, receive, send)
+            await self.app(scope, receive, self._parting(send) if scope["type"] == "lifespan" else send)
             return
         connection = self._new_connection(scope, receive, send)
         self._registry.add(connection)
@@ -131,6 +136,7 @@ class ReadinessGate:
         self._draining = True
         connections = self._registry.live()
         if not connections:
+            await self._stop_flags()
             return 0
         for connection in connections:
             connection.begin_drain()
@@ -141,12 +147,30 @@ class ReadinessGate:
             connection.finish_drain()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=2.0)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_RETURN_S):
+                await self._emptied.wait()
+        if not self._registry:
+            await self._stop_flags()
         return len(connections)
 
     def _lookout_of(self, loop: asyncio.AbstractEventLoop) -> Lookout:
         if self._lookout is None or self._lookout.loop is not loop:
             self._lookout = Lookout(loop)
         return self._lookout
+
+    def _parting(self, send: Send) -> Send:
+        """`send` of a lifespan: the flags tell their last counts and stop before the server hears that all is over."""
+
+        async def parting(message: Message) -> None:
+            if message["type"] in _LIFESPAN_OVER:
+                await self._stop_flags()
+            await send(message)
+
+        return parting
+
+    async def _stop_flags(self) -> None:
+        await asyncio.to_thread(self.flags.stop)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -7,8 +7,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
+from connections.gate.addresses import origin_of
 from connections.gate.errors import DefinitionsInvalid
 from connections.gate.selection import CODED_DEFAULTS, PARAMETERS, Snapshot
 
@@ -101,16 +102,6 @@ def _address(entry: Mapping[str, Any], url: str) -> str:
         origin = endpoint.get("origin")
         address = urljoin(origin if isinstance(origin, str) and origin else url, endpoint["requestUri"])
     return address if isinstance(address, str) and origin_of(address) else ""
-
-
-def origin_of(url: str) -> str:
-    """Scheme, host and port; "" of what is no HTTP address."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    except ValueError:
-        return ""
-    return f"{parts.scheme}://{parts.hostname}:{port}" if parts.hostname and port else ""
 
 
 def read_event(data: str) -> Refetch | None:

@@ -31,7 +31,7 @@ class OfrepSource(Source):
     `context` beside the `targetingKey`; all of them only to the server's own origin. `cache_path` is the file of the
     last known good. Times are seconds: `poll_every_s` between two requests where no event stream says that anything
     changed; `quiet_after_s` without a byte ends a stream, which is then opened again. A server's `Retry-After` is
-    obeyed up to ten minutes.
+    obeyed up to ten minutes. Raises InvalidSource for an argument that cannot be.
     """
 
     def __init__(

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 import httpx
 from httpx_sse import aconnect_sse
 
+from connections.gate.addresses import origin_of
 from connections.gate.errors import FlagServerRefused
-from connections.gate.ofrep_answer import Refetch, origin_of, read_event
+from connections.gate.ofrep_answer import Refetch, read_event
 from connections.gate.source import TROUBLE, Times, refused
 
 DEBOUNCE_S = 0.05

@@ -48,27 +48,9 @@ class Owner(Protocol):
 class Opening:
     """One connection's way to ready, and what it is missing afterwards."""
 
-    __slots__ = (
-        "_board",
-        "_busy",
-        "_inbound",
-        "_lifecycle",
-        "_loop",
-        "_marked_late",
-        "_nonce",
-        "_outbound",
-        "_owner",
-        "_selection",
-        "_settings",
-        "_spawn",
-        "_unheard",
-        "confirmed",
-        "failures",
-        "missing",
-        "opened_at",
-        "progress",
-        "said_ready_at",
-    )  # fmt: skip
+    __slots__ = ("_announced", "_board", "_busy", "_inbound", "_lifecycle", "_loop", "_marked_late", "_nonce",
+                 "_outbound", "_owner", "_selection", "_settings", "_spawn", "_unheard", "confirmed", "failures",
+                 "missing", "opened_at", "progress")  # fmt: skip
 
     def __init__(
         self,
@@ -92,10 +74,10 @@ class Opening:
         self._nonce = secrets.token_hex(8)
         self._busy = False
         self._unheard = False
+        self._announced = False
         self._board: LoopBoard | None = None
         self.progress = Progress(settings.requirements, selection.switches, accepted_at=self._loop.time())
         self.opened_at: float | None = None
-        self.said_ready_at: float | None = None
         self.missing: tuple[str, ...] = ()
         self.confirmed = False
         self._marked_late = False
@@ -108,7 +90,7 @@ class Opening:
         self.progress.accepted_at = now = self._loop.time()
         if self._selection.strategy.learns:
             self.progress.learned = self._settings.timing.learned
-        if self.said_ready_at is not None:
+        if self.progress.said_ready_at is not None:
             self._settings.timing.set_up(0.0)
         if self._lifecycle.state is State.ACCEPTED:
             self._lifecycle.move(State.HANDSHAKE_VALIDATING, now, "accepted")
@@ -130,7 +112,7 @@ class Opening:
     def acknowledged(self, nonce: str) -> None:
         """The client answered connection_ready."""
         if nonce != self._nonce or self.confirmed or self.progress.announced_at is None:
-            return
+            return  # also one that was guessed before anything was said
         self.confirmed = self.progress.acknowledged = True
         self._settings.timing.round_trip(self._loop.time() - self.progress.announced_at)
         self.reconsider()
@@ -165,10 +147,11 @@ class Opening:
 
     def _hear(self) -> None:
         """The application has said something."""
-        if self.said_ready_at is None and self.progress.said_ready:
-            self.said_ready_at = self._loop.time()
+        progress = self.progress
+        if progress.said_ready_at is None and progress.said_ready:
+            progress.said_ready_at = self._loop.time()
             if self._lifecycle.state is not State.CONNECTING:
-                self._settings.timing.set_up(self.said_ready_at - self.progress.accepted_at)
+                self._settings.timing.set_up(progress.said_ready_at - progress.accepted_at)
         self.reconsider()
 
     def _join_checks(self) -> None:
@@ -198,28 +181,32 @@ class Opening:
 
     def held_too_long(self, ended_at: float | None) -> bool:
         """The application had said that everything required is ready, and was held or turned away none the less."""
-        if self.said_ready_at is None:
+        could_open_at = self._could_open_at
+        if could_open_at is None:
             return False
         if self.opened_at is None and self._lifecycle.cause in _TURNED_AWAY:
             return True
         until = self.opened_at or ended_at or self._loop.time()
-        return until - self._could_open_at(self.said_ready_at) > HELD_TOLERANCE_S
+        return until - could_open_at > HELD_TOLERANCE_S
 
     def added_ms(self) -> float | None:
         """What the strategy added, in milliseconds; None where the application never said so, or it never opened."""
-        if self.said_ready_at is None or self.opened_at is None:
+        could_open_at = self._could_open_at
+        if could_open_at is None or self.opened_at is None:
             return None
-        return milliseconds(max(self.opened_at - self._could_open_at(self.said_ready_at), 0.0))
+        return milliseconds(max(self.opened_at - could_open_at, 0.0))
 
-    def _could_open_at(self, said_ready_at: float) -> float:
-        return max(said_ready_at, self.progress.accepted_at)
+    @property
+    def _could_open_at(self) -> float | None:
+        said_ready_at = self.progress.said_ready_at
+        return None if said_ready_at is None else max(said_ready_at, self.progress.accepted_at)
 
     def reconsider(self) -> None:
         """Something became known, or time passed: ask the strategy again."""
         state = self._lifecycle.state
         if state.open:
             self._follow_services()
-        elif state is State.SERVICES_READY and self.progress.announced_at is not None:
+        elif state is State.SERVICES_READY and (self._announced or self.progress.acknowledged):
             self._conclude(self._selection.strategy.confirm(self.progress))
         elif self._waits:
             self._apply(self._selection.strategy.decide(self.progress, self._loop.time()))
@@ -297,21 +284,22 @@ class Opening:
         except OSError:
             self._owner.lost()
         else:
-            self._announced(verdict.why)
+            self._after_announcement(verdict.why)
         finally:
             self._outbound.release()
 
-    def _announced(self, why: str) -> None:
+    def _after_announcement(self, why: str) -> None:
         """Nothing is waited for where nothing was announced."""
         if not self._settings.announce:
             self._enable(why)
             return
-        self.progress.announced_at = self._loop.time()
+        self._announced = True
         self._conclude(self._selection.strategy.confirm(self.progress))
 
     async def _announce(self) -> None:
         if not self._settings.announce:
             return
+        self.progress.announced_at = self._loop.time()  # before: a client may answer before the send returns
         spent = self._lifecycle.spent(self._loop.time())
         phases: dict[State, float] = {
             state: milliseconds(took) for state, took in spent.items() if state is not State.CONNECTING

@@ -40,7 +40,7 @@ class Snapshot:
 
 
 class Flags(Protocol):
-    """Where a gate gets its flags. Every method returns at once and may be called from any thread."""
+    """Where a gate gets its flags. Every method but `stop` returns at once; all may be called from any thread."""
 
     def start(self) -> None:
         """Begin learning, if there is anything to learn; further calls do nothing."""
@@ -53,6 +53,9 @@ class Flags(Protocol):
 
     def ended(self, record: ConnectionRecord) -> None:
         """Count one connection's end."""
+
+    def stop(self) -> None:
+        """Tell what was counted and end, within a few seconds. `start` begins anew."""
 
 
 class StaticFlags:
@@ -72,6 +75,9 @@ class StaticFlags:
         return
 
     def ended(self, record: ConnectionRecord) -> None:
+        return
+
+    def stop(self) -> None:
         return
 
 

@@ -8,11 +8,12 @@ import asyncio
 import email.utils
 import json
 import logging
+import math
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,9 @@ from urllib.parse import urlsplit
 import httpx
 from httpx_sse import SSEError
 
+from connections.gate.addresses import origin_of
 from connections.gate.background import Background
-from connections.gate.errors import DefinitionsInvalid, FlagServerRefused, FlagSourceError
+from connections.gate.errors import DefinitionsInvalid, FlagServerRefused, FlagSourceError, InvalidSource
 from connections.gate.last_known_good import LastKnownGood
 from connections.gate.selection import Snapshot
 from connections.gate.telemetry import ConnectionRecord
@@ -33,6 +35,7 @@ logger = logging.getLogger("readywire.flags")
 TROUBLE = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, SSEError, FlagSourceError, TimeoutError, OSError)
 """What a flag server, or the way to it, can do to us. None of it is a reason to stop asking."""
 
+MAX_INSTANCE = 200
 MAX_BODY = 8 * 1024 * 1024
 MAX_RETRY_AFTER_S = 600.0
 """No `Retry-After` keeps a source silent for longer: clients that believe a misread date sleep through an incident."""
@@ -58,7 +61,11 @@ class Source:
     def __init__(
         self, url: str, key: str, instance: str, cache_path: Path | str | None, times: Times, *, bound_to: str = ""
     ) -> None:
-        """`bound_to`: what else the last known good must be of, besides the server and the key."""
+        """`bound_to`: what else the last known good must be of, besides the server and the key.
+
+        Raises InvalidSource, which names the argument.
+        """
+        _check(url, key, instance, times)
         self.instance = instance
         self._url = url.rstrip("/")
         self._key = key
@@ -105,7 +112,15 @@ class Source:
     # --- the thread -----------------------------------------------------------------------------------------------
 
     async def _main(self, stopping: asyncio.Event) -> None:
-        async with self._client() as client:
+        try:
+            http = self._client()
+        except (ValueError, OSError) as error:
+            # Of the machine's settings: a proxy's address, a file of certificates.
+            logger.error(
+                "flags: no HTTP client can be made (%s); %s stays in use", _named(error), _what(self._snapshot)
+            )
+            return
+        async with http as client:
             work = [self._follow(client), *self._beside(client)]
             tasks = [asyncio.ensure_future(each) for each in work]
             await stopping.wait()
@@ -174,6 +189,21 @@ class Source:
         elif self._trouble and not trouble:
             logger.info("flags: the flag server answers again")
         self._trouble = trouble
+
+
+def _check(url: str, key: str, instance: str, times: Times) -> None:
+    """Raises InvalidSource for what would only ever be logged on a thread that nobody watches."""
+    if not origin_of(url):
+        raise InvalidSource("url", 'give the address of the flag server, such as "https://readywire.example"')
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise InvalidSource(
+            "key", "it has a space, a line break or a character that no header carries; pass it as printed"
+        )
+    if not 1 <= len(instance) <= MAX_INSTANCE or not instance.isprintable():
+        raise InvalidSource("instance", f"give a name of 1 to {MAX_INSTANCE} printable characters, such as the host's")
+    for name, seconds in asdict(times).items():
+        if not 0 < seconds < math.inf:
+            raise InvalidSource(f"{name}_s", "give a number of seconds above 0")
 
 
 def _what(snapshot: Snapshot) -> str:

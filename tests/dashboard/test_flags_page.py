@@ -9,6 +9,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from connections.flags import control, reading
+from connections.gate.strategies import STRATEGIES
 from connections.models import AuditRecord, Environment, Revision, Version, WatchedServer
 from dashboard.queries_flags import flags_state, took
 from tests.support.pages import Page, hidden_fields, text
@@ -67,6 +68,18 @@ def test_the_page_tells_the_revision_why_it_is_served_and_every_flag(rosa: Clien
     for key in reading.flag_set("staging").definitions:
         assert key in page
     assert "No watched server has reported yet." in page
+
+
+def test_the_parameters_are_told_with_a_line_for_each_strategy(rosa: Client) -> None:
+    page = rosa.get("/flags/?env=development").content.decode()
+    for line in ("fixed_delay: milliseconds 100", "progressive_delay: steps_ms [10]", "client_init: timeout_seconds 3"):
+        assert f">{line}</div>" in page
+
+
+def test_all_nine_strategies_can_be_chosen(rosa: Client) -> None:
+    page = rosa.get(CHANGE).content.decode()
+    for name in STRATEGIES:
+        assert f'<option value="{name}"' in page
 
 
 def test_without_a_choice_the_page_shows_staging(rosa: Client) -> None:

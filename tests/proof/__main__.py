@@ -135,6 +135,10 @@ PROOFS: dict[str, Callable[[Run], list[Verdict]]] = {
         ["--seconds", "60", "--residents", "20"], ["--seconds", "600", "--residents", "100"],
     ),
     "gate": _judging_itself("benchmarks.gate_overhead", "what the gate adds, ten thousand idle", ["--quick"], []),
+    "strategies": _judging_itself(
+        "benchmarks.strategies", "the cure loses no answer, the baselines do",
+        ["--visitors", "40", "--environment", "staging"], [],
+    ),
     "residents": _judging_itself("benchmarks.residents", "500 residents under 5 % of a core", ["--seconds", "20"], []),
     "abandonment": _judging_itself(
         "tests.proof.abandonment", "clients who give up: no error, and client_gone for exactly them",
@@ -143,6 +147,14 @@ PROOFS: dict[str, Callable[[Run], list[Verdict]]] = {
     "bursts": _judging_itself(
         "tests.proof.bursts", "what is sent during setup arrives complete and in order, on four servers",
         ["--connections", "20"], [],
+    ),
+    "crowd": _judging_itself(
+        "tests.proof.crowd", "50 and 500 users at once, and restarts: every event of those who stayed comes",
+        ["--users", "50", "--seconds", "10", "--restarts", "1"], [],
+    ),
+    "paths": _judging_itself(
+        "tests.proof.paths", "slow paths, cuts, a dependency that stops and comes back: the same",
+        ["--users", "40"], [],
     ),
 }  # fmt: skip
 

@@ -134,11 +134,13 @@ def start(
     app: str,
     folder: Path,
     *,
+    port: int = 0,
     python: str = sys.executable,
     environment: Mapping[str, str] | None = None,
 ) -> Running:
-    """Start the server, and return it when it listens. AssertionError with its output where it does not."""
-    port = free_port()
+    """Start the server (on a free port where none is given), and return it when it listens. AssertionError with its
+    output where it does not."""
+    port = port or free_port()
     paths = os.pathsep.join((str(BASE_DIR), str(folder)))
     process = subprocess.Popen(
         [python, "-m", *kind.command(app, port)],

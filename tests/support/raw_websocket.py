@@ -55,7 +55,7 @@ class RawWebSocket:
         ]  # fmt: skip
         if subprotocols:
             head.append(f"Sec-WebSocket-Protocol: {', '.join(subprotocols)}")
-        writer.write("\r\n".join([*head, "", ""]).encode())
+        writer.write("\r\n".join([*head, "", ""]).encode("latin-1"))
         found = cls(reader, writer, await _answer(reader))
         if found.answer.status == 101:
             await found.send(early)

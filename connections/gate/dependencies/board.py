@@ -21,31 +21,28 @@ Found = Callable[[CheckResult], None]
 
 
 class LoopBoard:
-    """The answers as seen from one event loop."""
+    """The answers as seen from one event loop, which it does not keep alive."""
 
-    __slots__ = ("_checks", "_listeners", "_loop", "_results", "_running", "_waiting", "_watcher",
-                 "heard", "runs")  # fmt: skip
+    __slots__ = ("_checks", "_listeners", "_results", "_running", "_waiting", "_watcher", "heard")
 
-    def __init__(self, checks: tuple[Check, ...], loop: asyncio.AbstractEventLoop, heard: Found | None = None) -> None:
+    def __init__(self, checks: tuple[Check, ...], heard: Found | None = None) -> None:
         """`heard` is told of every run; it must not raise."""
         self._checks = {check.name: check for check in checks}
-        self._loop = loop
         self._results: dict[str, CheckResult] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
         self._waiting: dict[str, list[Found]] = {}
         self._listeners: set[Found] = set()
         self._watcher: asyncio.Task[None] | None = None
         self.heard = heard
-        self.runs = 0
-        """Runs of checks so far."""
 
     def join(self, found: Found) -> list[CheckResult]:
         """Take part until `leave`. Returns the answers that are still valid; the others come through `found`."""
         self._listeners.add(found)
+        now = asyncio.get_running_loop().time()
         valid = []
         for name, check in self._checks.items():
             known = self._results.get(name)
-            if known is not None and self._loop.time() - known.at < check.ttl_s:
+            if known is not None and now - known.at < check.ttl_s:
                 valid.append(known)
             else:
                 self._waiting.setdefault(name, []).append(found)
@@ -63,11 +60,10 @@ class LoopBoard:
     def _run(self, check: Check, *, attempts: int | None = None) -> "asyncio.Task[None]":
         running = self._running.get(check.name)
         if running is None:
-            running = self._running[check.name] = self._loop.create_task(self._answer(check, attempts))
+            running = self._running[check.name] = asyncio.create_task(self._answer(check, attempts))
         return running
 
     async def _answer(self, check: Check, attempts: int | None) -> None:
-        self.runs += 1
         try:
             result = await run_check(check, attempts=attempts)
         finally:
@@ -90,7 +86,7 @@ class LoopBoard:
 
     def _watch(self) -> None:
         if self._watcher is None and self._listeners and self._failing():
-            self._watcher = self._loop.create_task(self._ask_until_well())
+            self._watcher = asyncio.create_task(self._ask_until_well())
 
     async def _ask_until_well(self) -> None:
         try:
@@ -121,5 +117,5 @@ class Board:
         loop = asyncio.get_running_loop()
         found = self._by_loop.get(loop)
         if found is None:
-            found = self._by_loop[loop] = LoopBoard(self.checks, loop, self.heard)
+            found = self._by_loop[loop] = LoopBoard(self.checks, self.heard)
         return found

@@ -59,13 +59,14 @@ class ProgressiveDelay(Strategy):
     false_not_ready: ClassVar[str] = "until the next step, at most one step long"
 
     def decide(self, progress: Progress, now: float) -> Verdict:
-        passed = [step for step in self.steps_ms if now >= progress.accepted_at + step / 1000]
-        if len(passed) == len(self.steps_ms):
-            return Verdict(Action.OPEN, f"{self.name}: the last step, {self.steps_ms[-1]:g} ms, passed")
-        if passed and _looks_ready(progress):
-            return Verdict(Action.OPEN, f"{self.name}: ready at the step of {passed[-1]:g} ms")
-        until = progress.accepted_at + self.steps_ms[len(passed)] / 1000
-        return Verdict(Action.HOLD, f"{self.name}: waiting for the next step", until)
+        ready_at = progress.said_ready_at if progress.reported else progress.accepted_at
+        for step in self.steps_ms[:-1]:
+            at = progress.accepted_at + step / 1000
+            if now < at:
+                return Verdict(Action.HOLD, f"{self.name}: waiting for the step of {step:g} ms", at)
+            if ready_at is not None and ready_at <= at:
+                return Verdict(Action.OPEN, f"{self.name}: ready at the step of {step:g} ms")
+        return _after(self, self.steps_ms[-1] / 1000, progress, now)
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any], environment: str = "") -> Self:
@@ -73,10 +74,6 @@ class ProgressiveDelay(Strategy):
         if environment == "development" and "steps_ms" not in parameters:
             return replace(built, steps_ms=DEVELOPMENT_STEPS_MS)
         return built
-
-
-def _looks_ready(progress: Progress) -> bool:
-    return progress.said_ready or not progress.reported
 
 
 @strategy("adaptive_delay")

@@ -74,10 +74,12 @@ class Progress:
     """The application said `ready()`."""
     reported: bool = False
     """The application has said anything at all."""
+    said_ready_at: float | None = None
+    """When `said_ready` became true."""
     client_spoke: bool = False
     """The client's first frame was read."""
     announced_at: float | None = None
-    """When `connection_ready` was on the wire."""
+    """When `connection_ready` was handed to the server."""
     acknowledged: bool = False
     """The client answered `connection_ready`."""
     learned: Learned = NOTHING_LEARNED

@@ -1,10 +1,12 @@
 """What real connections met, counted from the totals that watched servers report: over restarts, worker processes,
 reports that come late, twice or never."""
 
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connections as database_connections
 
 from connections.flags import keys, reports
 from connections.flags.keys import Holder
@@ -153,3 +155,33 @@ def test_readiness_is_counted_beside_the_ends(holder: Holder) -> None:
     server.tell(4, client_gone=1, ready={"opened": 5, "false_ready": 1, "false_not_ready": 2})
     assert [counted(f"ready.{name}") for name in ("opened", "false_ready", "false_not_ready")] == [5, 1, 2]
     assert kept().readiness == {"immediate": {"opened": 5, "false_ready": 1, "false_not_ready": 2}}
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_servers_that_report_at_the_same_moment_wait_for_each_other_and_lose_nothing() -> None:
+    """Three instances of two processes each, all beginning at once and counting the same rows."""
+    _, key = keys.create("staging", "chat key", author="alice")
+    holder = keys.verify(key)
+    assert holder is not None
+    start = threading.Barrier(6)
+    failures: list[Exception] = []
+
+    def reporting(number: int) -> None:
+        server = Server(holder, run=f"run-{number}", instance=f"chat-{number % 3}")
+        start.wait()
+        try:
+            for second in range(1, 11):
+                server.tell(second, ready={"opened": second, "false_ready": second}, client_gone=second, drained=second)
+        except Exception as error:  # noqa: BLE001 - told by the test's own thread
+            failures.append(error)
+        finally:
+            database_connections.close_all()
+
+    threads = [threading.Thread(target=reporting, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failures == []
+    assert [counted(figure) for figure in ("ended.client_gone", "ended.drained", "ready.opened")] == [60, 60, 60]
+    assert {server.connections["immediate"]["drained"] for server in WatchedServer.objects.all()} == {20}

@@ -41,8 +41,8 @@ def half_ready() -> Progress:
     return progress(reported=True, authenticated=True)
 
 
-def all_ready() -> Progress:
-    return progress(reported=True, authenticated=True, services={"llm": True})
+def all_ready(at: float = 100.0) -> Progress:
+    return progress(reported=True, authenticated=True, services={"llm": True}, said_ready_at=at)
 
 
 def test_immediate_waits_for_nothing() -> None:
@@ -58,8 +58,16 @@ def test_a_progressive_delay_opens_at_the_first_step_at_which_the_application_is
     strategy = ProgressiveDelay(steps_ms=(50.0, 100.0, 150.0))
     assert strategy.decide(all_ready(), 100.049).action is Action.HOLD
     assert opens_at(strategy, all_ready()) == pytest.approx(100.05)
+    assert opens_at(strategy, all_ready(at=100.05)) == pytest.approx(100.05)
+    assert opens_at(strategy, all_ready(at=100.051)) == pytest.approx(100.1)
     assert strategy.decide(half_ready(), 100.149).action is Action.HOLD
-    assert strategy.decide(all_ready(), 100.12).action is Action.OPEN
+
+
+def test_a_progressive_delay_looks_at_its_steps_only() -> None:
+    """Ready at 60 ms is seen at 100 ms: that is what a delay costs."""
+    held = ProgressiveDelay().decide(all_ready(at=100.06), 100.06)
+    assert held.action is Action.HOLD
+    assert held.until == pytest.approx(100.1)
 
 
 def test_a_progressive_delay_opens_at_its_last_step_whatever_is_ready() -> None:

@@ -47,7 +47,8 @@ async def test_the_handshake_ends_when_the_application_is_ready(ended: Records) 
     assert list(record["states_ms"])[:5] == [
         "connecting", "handshake_validating", "authenticated", "service_dependency_check", "services_ready",
     ]  # fmt: skip
-    assert (record["cause"], record["false_ready"], record["added_ms"] < 1000) == ("client_closed", False, True)
+    assert (record["cause"], record["false_ready"]) == ("client_closed", False)
+    assert record["added_ms"] <= record["held_ms"]
 
 
 async def _connected(url: str) -> ClientConnection:

@@ -5,12 +5,18 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
+import httpx
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
 from websockets.asyncio.client import connect
 
-from connections.gate import Cause, ReadinessGate
+from connections.gate import Cause, FlagSource, ReadinessGate
 from tests.support.asgi import serving
 from tests.support.connection_records import connection_ended
-from tests.support.flag_server import FlagServer, flag_server, strategy
+from tests.support.flag_server import KEY, FlagServer, flag_server, strategy
 from tests.support.flag_sources import following, holds, waiting
 from tests.support.waiting import await_until, wait_until
 
@@ -133,3 +139,44 @@ def test_a_forked_worker_counts_and_reports_for_itself() -> None:
             child.join(10)
         of_child = [report for report in flags.reports if report["run"] != parent]
         assert of_child[-1]["connections"] == {"immediate": {"client_gone": 1}}
+
+
+async def test_the_last_counts_are_told_when_the_servers_lifespan_ends() -> None:
+    """Without a word from the application: the server's own shutdown is enough."""
+    flags = FlagServer()
+    with flag_server(flags) as served:
+        source = FlagSource(served.http, KEY, "chat-1", report_every_s=60)
+        gate = ReadinessGate(Starlette(routes=[WebSocketRoute("/", talking)]), flags=source)
+        with serving(gate, lifespan="on") as chat:
+            await await_until(lambda: bool(flags.reports))
+            async with connect(chat.ws) as client:
+                await client.recv()
+        assert flags.counted("dependency_gate") == {"client_closed": 1}
+        assert flags.reports[-1]["ending"]
+
+
+async def test_the_last_counts_are_told_when_a_drain_has_closed_everything() -> None:
+    """Daphne runs no lifespan: draining has to do."""
+    flags = FlagServer()
+    with flag_server(flags) as served:
+        source = FlagSource(served.http, KEY, "chat-1", report_every_s=60)
+
+        async def drain(_: Request) -> Response:
+            return Response(str(await gate.drain()))
+
+        application = Starlette(routes=[WebSocketRoute("/", talking), Route("/drain", drain)])
+        gate = ReadinessGate(application, flags=source)
+        with serving(gate) as chat:
+            async with connect(chat.ws) as client, httpx.AsyncClient(trust_env=False) as http:
+                await client.recv()
+                await await_until(lambda: bool(flags.reports))
+                assert (await http.get(f"{chat.http}/drain")).text == "1"
+        assert flags.counted("dependency_gate") == {"drained": 1}
+        assert flags.reports[-1]["ending"]
+
+
+async def talking(websocket: WebSocket) -> None:
+    """Accepts, and answers whatever is said until the client leaves."""
+    await websocket.accept()
+    async for text in websocket.iter_text():
+        await websocket.send_text(text)

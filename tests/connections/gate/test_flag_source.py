@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.client import connect
 
-from connections.gate import FlagSource, ReadinessGate
+from connections.gate import FlagSource, OfrepSource, ReadinessGate
+from connections.gate.errors import InvalidSource
 from tests.connections.gate.applications import next_json
 from tests.support.asgi import serving
 from tests.support.flag_server import KEY, FlagServer, flag_server, strategy
@@ -232,3 +233,50 @@ def test_logs_name_no_key(caplog: pytest.LogCaptureFixture) -> None:
         flags.drop_streams()
         wait_until(lambda: "401" in caplog.text)
     assert KEY not in json.dumps([each.getMessage() for each in caplog.records])
+
+
+# --- bad input --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [FlagSource, OfrepSource])
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        (("", KEY, "chat-1"), "url"),
+        (("readywire.example", KEY, "chat-1"), "url"),
+        (("ws://readywire.example", KEY, "chat-1"), "url"),
+        (("http://[broken", KEY, "chat-1"), "url"),
+        ((NOWHERE, KEY + "\n", "chat-1"), "key"),
+        ((NOWHERE, "two words", "chat-1"), "key"),
+        ((NOWHERE, "schlüssel", "chat-1"), "key"),
+        ((NOWHERE, KEY, ""), "instance"),
+        ((NOWHERE, KEY, "a" * 201), "instance"),
+        ((NOWHERE, KEY, "chat\n1"), "instance"),
+    ],
+)
+def test_what_cannot_work_is_said_when_the_source_is_made(
+    make: type[FlagSource] | type[OfrepSource], arguments: tuple[str, str, str], field: str
+) -> None:
+    """Not in a log line of a thread that nobody watches; and the key is never shown."""
+    with pytest.raises(InvalidSource, match=f"^flag source, {field}: ") as told:
+        make(*arguments)
+    assert told.value.field == field
+    assert KEY not in str(told.value)
+
+
+def test_a_machine_whose_proxy_settings_are_broken_is_told_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The thread ends with a word, and connections get what was held."""
+    monkeypatch.setenv("HTTP_PROXY", "nonsense://proxy")
+    source = FlagSource("http://flags.invalid", KEY, "chat-1")
+    source.start()
+    wait_until(lambda: "no HTTP client can be made" in caplog.text)
+    source.stop()
+    assert source.snapshot().origin == "default"
+
+
+@pytest.mark.parametrize("times", [{"timeout_s": 0.0}, {"quiet_after_s": -1.0}, {"retry_most_s": float("inf")}])
+def test_a_time_that_cannot_be_is_named(times: dict[str, float]) -> None:
+    with pytest.raises(InvalidSource, match=next(iter(times))):
+        FlagSource(NOWHERE, KEY, "chat-1", None, **times)

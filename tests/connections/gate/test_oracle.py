@@ -32,7 +32,7 @@ def delayed(milliseconds: float) -> dict[str, Any]:
 
 
 async def test_held_after_the_application_was_ready_is_false_not_ready_and_measured(ended: Records) -> None:
-    with serving(ReadinessGate(plain(ready_at_once), required=["llm"], flags=delayed(150))) as server:
+    with serving(ReadinessGate(plain(ready_at_once), required=["llm"], flags=delayed(400))) as server:
         async with connect(server.ws) as client:
             await next_json(client)
         (record,) = ended()

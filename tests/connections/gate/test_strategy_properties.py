@@ -43,6 +43,7 @@ def progresses(draw: Any) -> Progress:
         Switches(**flags),
         accepted_at=0.0,
         announced_at=draw(st.none() | TIMES),
+        said_ready_at=draw(st.none() | TIMES),
         learned=Learned(draw(st.none() | TIMES), draw(st.none() | TIMES)),
         services=draw(KNOWN),
         checks=draw(KNOWN),

@@ -14,6 +14,7 @@ from connections.gate.hooks import drain_on_sigterm
 from connections.gate.inbound import Receive
 from connections.gate.lifecycle import DEADLINES, Deadline, State
 from connections.gate.outbound import Send
+from examples import bare_asgi
 
 ACCEPT = {"type": "websocket.accept"}
 SOON_S = 0.3
@@ -197,23 +198,38 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "websocket.send", "text": said})
 
 
+BEHAVIOURS["authenticates"] = bare_asgi.chat
+
 DEPENDENCIES: Mapping[str, Any] = {"required": ["llm", "redis"], "authenticates": True}
 GATES: Mapping[str, Mapping[str, Any]] = {
     "raises_during_setup": DEPENDENCIES,
     "never_authenticates": DEPENDENCIES,
     "fails_a_required_service": DEPENDENCIES,
     "reports_half_of_its_services": DEPENDENCIES,
+    "authenticates": {"required": ["session"], "authenticates": True},
     "never_ready": {"required": ["llm"], "deadlines": DEADLINES},
 }
 """How the gates differ from one that declares nothing."""
 
 
-def gated(name: str) -> Application:
+def _flags(strategy: str, **parameters: Any) -> dict[str, Any]:
+    return {"readiness-strategy": strategy, "readiness-parameters": {strategy: parameters}}
+
+
+def gated(name: str, flags: Mapping[str, Any] | None = None) -> Application:
     short = (State.CONNECTING, State.HANDSHAKE_VALIDATING)
     deadlines = {state: Deadline(SOON_S, DEADLINES[state].consequence) for state in short}
-    flags = {"readiness-parameters": {"dependency_gate": {"timeout_seconds": SOON_S if name != "never_ready" else 60}}}
-    options = {"deadlines": deadlines, "flags": flags, "grace_s": 0.5, "max_held": MAX_HELD, **GATES.get(name, {})}
-    return ReadinessGate(BEHAVIOURS[name], **options)
+    patient = _flags("dependency_gate", timeout_seconds=60 if name == "never_ready" else SOON_S)
+    options = {"deadlines": deadlines, "flags": flags or patient, "grace_s": 0.5, "max_held": MAX_HELD}
+    return ReadinessGate(BEHAVIOURS[name], **{**options, **GATES.get(name, {})})
+
+
+STRATEGIES: Mapping[str, Mapping[str, Any]] = {
+    "ack_or_close": _flags("ready_ack", ack_seconds=SOON_S, legacy="close"),
+    "ack_or_open": _flags("ready_ack", ack_seconds=SOON_S, legacy="open"),
+    "init": _flags("client_init", timeout_seconds=SOON_S),
+    "deferred": _flags("deferred_accept", timeout_seconds=SOON_S),
+}
 
 
 def bare(name: str) -> Application:
@@ -221,6 +237,7 @@ def bare(name: str) -> Application:
 
 
 APPLICATIONS = {(kind.__name__, name): kind(name) for name in BEHAVIOURS for kind in (gated, bare)}
+APPLICATIONS |= {(side, name): gated(name, flags) for name in BEHAVIOURS for side, flags in STRATEGIES.items()}
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from dashboard.env import BASE_DIR
 from tests.connections.servers import matrix
-from tests.connections.servers.matrix import APP, CASES, PAGE, STOPS, Case, Seen, Stop
+from tests.connections.servers.cases import CASES, STOPS, Case, Stop
+from tests.connections.servers.matrix import APP, PAGE, Seen
 from tests.support.asgi_servers import KINDS, Kind, Running, running
 from tests.support.raw_websocket import BINARY, CLOSE, TEXT, RawWebSocket, frame
 
@@ -32,7 +33,7 @@ def test_the_wire_result_is_the_documented_one_and_the_record_names_the_cause(
 ) -> None:
     found = seen[kind.name][case.path]
     assert found.wire == case.expected(kind)
-    assert found.records == (((case.cause, case.closed_by, case.error),) if case.cause else ())
+    assert found.records == (((case.cause, case.closed_by, case.error),) if case.recorded(kind) else ())
 
 
 def test_the_page_says_what_is_tested() -> None:
