@@ -73,8 +73,8 @@ class Opening:
         self._loop = asyncio.get_running_loop()
         self._nonce = secrets.token_hex(8)
         self._busy = False
-        self._unheard = False
         self._announced = False
+        self._unheard = False
         self._board: LoopBoard | None = None
         self.progress = Progress(settings.requirements, selection.switches, accepted_at=self._loop.time())
         self.opened_at: float | None = None

@@ -3,7 +3,8 @@
 Per environment one new version, and nothing is served differently: the variants of `readiness-strategy` grow to nine,
 and the default of `readiness-parameters` gets a member for each. Which variant is served, targeting and state stay as
 people left them; a flag whose variants people have changed is left alone, and so is an environment of whose two flags
-none is as it was made. A version that is known-good has a known-good successor; an older one keeps its three variants.
+none is as it was made. What is known-good stays so with the nine: where it is older than what is served, as a version of
+its own before, saved and never served, so that an emergency rollback restores it and takes no strategy away.
 """
 
 from importlib import import_module
@@ -43,42 +44,83 @@ def grown(environment_key, flags):
 def grow(apps, schema_editor):
     for environment in apps.get_model("connections", "Environment").objects.all():
         versions = apps.get_model("connections", "Version").objects.filter(environment=environment)
-        parent = versions.order_by("-number").first()
-        flags = served(apps, environment)
-        if changes := grown(environment.key, flags):
-            append(apps, environment, parent, flags, changes)
+        newest = versions.order_by("-number").first()
+        good = versions.filter(known_good_at__isnull=False).order_by("-known_good_at", "-number").first()
+        flags = definitions_at(apps, newest)
+        changes = grown(environment.key, flags)
+        if not changes:
+            continue
+        if good is not None and good != newest:
+            newest, flags_before = succeed(apps, environment, newest, flags, good)
+        else:
+            flags_before = flags
+        serve(apps, environment, newest, flags_before, {**flags, **changes}, good == newest, sorted(changes), flags)
 
 
-def served(apps, environment):
-    """{flag key: definition} of the newest version: each flag's newest change."""
-    changes = apps.get_model("connections", "VersionChange").objects.filter(version__environment=environment)
+def definitions_at(apps, version):
+    """{flag key: definition} of a version: each flag's newest change up to it."""
+    changes = apps.get_model("connections", "VersionChange").objects.filter(
+        version__environment=version.environment, version__number__lte=version.number
+    )
     rows = changes.order_by("version__number").values_list("flag_key", "definition__body")
     return {key: body for key, body in dict(rows).items() if body is not None}
 
 
-def append(apps, environment, parent, flags, changes):
-    """A version, a revision and an audit row, as every change has them."""
+def succeed(apps, environment, newest, flags, good):
+    """The known-good version again, with the nine: saved and marked, not served. Returns the newest version and its
+    definitions."""
+    good_flags = definitions_at(apps, good)
+    changes = grown(environment.key, good_flags)
+    if not changes:
+        return newest, flags
+    after = {**good_flags, **changes}
+    reason = f"Version {good.number} with all nine strategies, known-good as it was."
+    version = save(apps, environment, newest, flags, after, reason, known_good=True)
+    apps.get_model("connections", "AuditRecord").objects.create(
+        at=version.created_at,
+        actor=AUTHOR,
+        action="flags.known_good",
+        environment=environment,
+        subject=f"version {version.number}",
+        reason=reason,
+        before={"version": good.number},
+        after={"version": version.number},
+    )
+    return version, after
+
+
+def save(apps, environment, parent, before, after, reason, *, known_good):
+    """A version that changes the definitions `before` to `after`."""
     model = lambda name: apps.get_model("connections", name)  # noqa: E731
     now = timezone.now()
-    environment.revision += 1
-    environment.save(update_fields=["revision"])
-    known_good = parent.known_good_at is not None
     version = model("Version").objects.create(
         environment=environment,
         number=parent.number + 1,
         parent=parent,
         kind="change",
-        set_hash=set_hash({**flags, **changes}),
+        set_hash=set_hash(after),
         author=AUTHOR,
-        reason=REASON,
+        reason=reason,
         created_at=now,
         known_good_at=now if known_good else None,
         known_good_by=AUTHOR if known_good else "",
     )
-    for key, body in sorted(changes.items()):
-        definition, _ = model("Definition").objects.get_or_create(hash=definition_hash(body), defaults={"body": body})
+    for key in sorted(key for key in {*before, *after} if before.get(key) != after.get(key)):
+        definition = None
+        if (body := after.get(key)) is not None:
+            definition, _ = model("Definition").objects.get_or_create(
+                hash=definition_hash(body), defaults={"body": body}
+            )
         model("VersionChange").objects.create(version=version, flag_key=key, definition=definition)
-    model("Revision").objects.create(
+    return version
+
+
+def serve(apps, environment, parent, before, after, known_good, changed, served):
+    """A version, and with it a revision and an audit row, as every change has them."""
+    version = save(apps, environment, parent, before, after, REASON, known_good=known_good)
+    environment.revision += 1
+    environment.save(update_fields=["revision"])
+    apps.get_model("connections", "Revision").objects.create(
         environment=environment,
         number=environment.revision,
         version=version,
@@ -86,22 +128,22 @@ def append(apps, environment, parent, flags, changes):
         summary=[],
         author=AUTHOR,
         reason=REASON,
-        at=now,
+        at=version.created_at,
     )
-    model("AuditRecord").objects.create(
-        at=now,
+    apps.get_model("connections", "AuditRecord").objects.create(
+        at=version.created_at,
         actor=AUTHOR,
         action="flags.change",
         environment=environment,
-        subject=f"version {version.number}: {', '.join(sorted(changes))}",
+        subject=f"version {version.number}: {', '.join(changed)}",
         reason=REASON,
-        before={"version": parent.number, "revision": environment.revision - 1, "flags": side(flags, changes)},
-        after={"version": version.number, "revision": environment.revision, "flags": side(changes, changes)},
+        before={"version": parent.number, "revision": environment.revision - 1, "flags": side(served, changed)},
+        after={"version": version.number, "revision": environment.revision, "flags": side(after, changed)},
     )
 
 
-def side(flags, changes):
-    return {key: {"variants": flags[key]["variants"]} for key in sorted(changes)}
+def side(flags, changed):
+    return {key: {"variants": flags[key]["variants"]} for key in changed}
 
 
 class Migration(migrations.Migration):

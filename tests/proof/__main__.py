@@ -134,11 +134,11 @@ PROOFS: dict[str, Callable[[Run], list[Verdict]]] = {
         "benchmarks.stability", "sockets live through a compressed day",
         ["--seconds", "60", "--residents", "20"], ["--seconds", "600", "--residents", "100"],
     ),
-    "gate": _judging_itself("benchmarks.gate_overhead", "what the gate adds, ten thousand idle", ["--quick"], []),
     "strategies": _judging_itself(
         "benchmarks.strategies", "the cure loses no answer, the baselines do",
         ["--visitors", "40", "--environment", "staging"], [],
     ),
+    "gate": _judging_itself("benchmarks.gate_overhead", "what the gate adds, ten thousand idle", ["--quick"], []),
     "residents": _judging_itself("benchmarks.residents", "500 residents under 5 % of a core", ["--seconds", "20"], []),
     "abandonment": _judging_itself(
         "tests.proof.abandonment", "clients who give up: no error, and client_gone for exactly them",

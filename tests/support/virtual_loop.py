@@ -72,6 +72,12 @@ class VirtualLoop:
         task.add_done_callback(self.tasks.discard)
         return task
 
+    def run_in_executor(self, _executor: None, work: Callable[[], Any]) -> asyncio.Future[Any]:
+        """A thread that is done at once."""
+        done = self.create_future()
+        done.set_result(work())
+        return done
+
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         self.troubles.append(context.get("exception") or str(context["message"]))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from django.db import connection
@@ -17,6 +17,7 @@ from connections.models import AuditRecord, Definition, Revision, Version, Versi
 ENVIRONMENTS = ("development", "staging", "production")
 BEFORE = ("connections", "0003_watched_server_runs")
 AFTER = ("connections", "0004_all_strategies")
+Test = TypeVar("Test", bound=Callable[..., None])
 THREE = import_module("connections.migrations.0004_all_strategies").THREE
 
 
@@ -43,9 +44,10 @@ def test_a_new_database_starts_with_version_1_known_good() -> None:
         assert (version.number, version.known_good_by, flag_set(environment).revision) == (1, "readywire", 1)
 
 
-def from_the_old_state(test: Callable[[], None]) -> Callable[[], None]:
+def from_the_old_state(test: Test) -> Test:
     """Migrations commit."""
-    return pytest.mark.django_db(transaction=True)(pytest.mark.usefixtures("old_database")(test))
+    marked: Test = pytest.mark.django_db(transaction=True)(pytest.mark.usefixtures("old_database")(test))
+    return marked
 
 
 @pytest.fixture
@@ -107,13 +109,28 @@ def test_what_people_serve_goes_on_being_served() -> None:
     assert now.definitions["readiness-strategy"]["defaultVariant"] == "immediate"
     assert now.definitions["client-ack"]["defaultVariant"] == "off"
     assert set(now.definitions["readiness-strategy"]["variants"]) == set(STRATEGIES)
-    assert (now.version, current_version("staging").known_good_at) == (3, None)
+    assert (now.version, current_version("staging").known_good_at) == (4, None)
     revision = Revision.objects.get(environment_id="staging", number=3)
-    assert (revision.summary, revision.author) == ([], "readywire")
+    assert (revision.summary, revision.author, revision.version.number) == ([], "readywire", 4)
     audit = AuditRecord.objects.filter(environment_id="staging").latest("pk")
     assert audit.actor == "readywire"
     assert audit.before is not None
     assert audit.before["flags"]["readiness-strategy"] == {"variants": THREE["readiness-strategy"]}
+
+
+@from_the_old_state
+def test_an_emergency_rollback_afterwards_restores_what_was_known_good_and_takes_no_strategy_away() -> None:
+    values = {"readiness-strategy": "immediate", "client-ack": "off"}
+    control.change("staging", values, author="Rosa", reason="a change of ours", expected_version=1)
+    control.define("staging", {"degraded-mode": None}, author="Rosa", reason="a change of ours", expected_version=2)
+    migrate(AFTER)
+    assert "degraded-mode" not in flag_set("staging").definitions
+    good = known_good("staging")
+    assert good is not None
+    assert (good.number, good.reason) == (4, "Version 1 with all nine strategies, known-good as it was.")
+    control.run_plan("staging", "emergency", author="Rosa", reason="chat answers vanish")
+    restored, seeded = flag_set("staging").definitions, flag_set("production").definitions
+    assert restored == seeded
 
 
 @from_the_old_state

@@ -97,7 +97,7 @@ async def test_an_answer_that_arrives_before_the_servers_send_returns_is_not_los
             nonce = json.loads(message["text"])["nonce"]
             await incoming.put({"type": "websocket.receive", "text": json.dumps({"type": "ready_ack", "nonce": nonce})})
             await incoming.put({"type": "websocket.receive", "text": "hello"})
-            await asyncio.wait_for(opened.wait(), 5)
+            await await_until(incoming.empty, what="the gate has read both")
 
     gate = ReadinessGate(plain(waits_for_its_first_message), flags=flags("ready_ack", ack_seconds=30))
     await incoming.put({"type": "websocket.connect"})

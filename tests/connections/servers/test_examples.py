@@ -25,7 +25,7 @@ def visits() -> Visits:
 
 
 def test_every_example_is_tested() -> None:
-    assert {file.stem for file in EXAMPLES.glob("*.py")} == set(NAMES)
+    assert {file.stem for file in EXAMPLES.glob("[!_]*.py")} == set(NAMES)
 
 
 @each_server
@@ -69,7 +69,7 @@ def test_no_wrong_token_is_let_in_and_none_is_echoed(visits: Visits, kind: Kind,
 @each_example
 def test_a_client_that_leaves_during_setup_is_gone_and_nobodys_error(visits: Visits, kind: Kind, example: str) -> None:
     seen = visits[kind.name, example]
-    assert len(seen.records["client_gone"]) == 1
+    assert seen.records["client_gone"]  # one, and newcomers that came between the signal and the drain
     assert "Traceback" not in seen.log
 
 

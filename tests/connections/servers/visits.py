@@ -60,7 +60,8 @@ async def _talk(server: Running, found: Visit) -> None:
         async with connect(server.ws, subprotocols=offers("chat", token)) as client:
             found.refused_tokens.append(await closed(client))
     async with connect(server.ws, subprotocols=offers("chat", RIGHT)) as client:
-        await _frame(client)
+        await client.send("hello")
+        assert [(await _frame(client))["type"] for _ in range(2)] == ["connection_ready", "answer"]
         await asyncio.to_thread(_ended, server, 2 + len(WRONG))
         server.terminate()
         found.newcomer_status = await _refusal(server)
