@@ -69,6 +69,7 @@ class World:
         self.done: dict[str, int] = {}
         self.heard: list[str] = []
         self.heard_early: list[str] = []
+        self.heard_late: list[str] = []
         self.said = self.answers = 0
         self.steps: list[Step] = []
         self.records: list[ConnectionRecord] = []
@@ -196,6 +197,8 @@ class World:
             self.heard.append(message["text"])
             if not any(step.state.open for step in self.steps):
                 self.heard_early.append(message["text"])
+            if self.state is State.DRAINING:
+                self.heard_late.append(message["text"])
             await send({"type": "websocket.send", "text": f"answer {message['text']}"})
 
     async def _told(self) -> None:
@@ -274,6 +277,8 @@ class World:
                 found.append(f"the gate raised {error!r}")
         if self.heard_early:
             found.append(f"delivered before ready: {self.heard_early}")
+        if self.heard_late:
+            found.append(f"new work while draining: {self.heard_late}")
         if self.heard != [str(number + 1) for number in range(len(self.heard))]:
             found.append(f"order: {self.heard}")
         states = [step.state for step in self.steps]

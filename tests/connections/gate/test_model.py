@@ -20,6 +20,14 @@ _LEFT = frozenset({Cause.CLIENT_GONE, Cause.CLIENT_CLOSED, Cause.NEVER_ACCEPTED}
 
 PLANS = (
     Plan(
+        "a conversation",
+        CURE,
+        CURE,
+        ("connect", "accept", "ready", "message", "consume", "vanish", "disconnect", "drain", "timeout"),
+        _LEFT | {Cause.DRAINED},
+        most={"message": 3, "consume": 4, "timeout": 1},
+    ),
+    Plan(
         "a rollback during setup",
         CURE,
         IMMEDIATE,
