@@ -4,6 +4,7 @@ while, as a cloud's request timeout does."""
 import asyncio
 import socket
 import struct
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -26,9 +27,10 @@ class DelayingProxy:
 
     async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         server, to_server = await asyncio.open_connection("127.0.0.1", self._backend)
+        on_its_way: deque[tuple[float, bytes]] = deque()
         pumps = [
-            asyncio.create_task(self._pump(client, to_server)),
-            asyncio.create_task(self._pump(server, to_client)),
+            asyncio.create_task(self._pump(client, to_server, deque())),
+            asyncio.create_task(self._pump(server, to_client, on_its_way)),
         ]
         try:
             async with asyncio.timeout(self._cut_after_s):
@@ -36,6 +38,7 @@ class DelayingProxy:
         except TimeoutError:
             self.cuts += 1
             _reset(to_client)
+            self.swallowed += b"".join(data for _, data in on_its_way)
             while self._keeps_backend and (data := await server.read(65_536)):
                 self.swallowed += data
         except ConnectionError:
@@ -46,15 +49,20 @@ class DelayingProxy:
             to_client.close()
             to_server.close()
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        """In order, each piece `one_way_s` after it came; its end as well."""
-        loop = asyncio.get_running_loop()
-        pieces: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+    async def _pump(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, pieces: deque[tuple[float, bytes]]
+    ) -> None:
+        """In order, each piece `one_way_s` after it came; its end as well. `pieces` are on their way."""
+        loop, more = asyncio.get_running_loop(), asyncio.Event()
 
         async def deliver() -> None:
             while True:
-                due, data = await pieces.get()
+                while not pieces:
+                    more.clear()
+                    await more.wait()
+                due, data = pieces[0]
                 await asyncio.sleep(due - loop.time())
+                pieces.popleft()
                 if not data:
                     if sink.can_write_eof():
                         sink.write_eof()
@@ -65,7 +73,8 @@ class DelayingProxy:
         async def take() -> None:
             while True:
                 data = await source.read(65_536)
-                pieces.put_nowait((loop.time() + self._one_way_s, data))
+                pieces.append((loop.time() + self._one_way_s, data))
+                more.set()
                 if not data:
                     return
 
