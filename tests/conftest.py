@@ -12,6 +12,13 @@ from pytest_django.plugin import blocking_manager_key
 from tests.support.servers import free_port, redis_server_binary
 from tests.support.waiting import wait_until
 
+LONGEST = ("end_to_end/", "browser/", "proof/", "connections/servers/", "connections/gate/test_model.py")
+"""Files with few tests that take long. They go first, or one core would wait for the other at the end."""
+
+
+def _after_the_longest(item: pytest.Item) -> bool:
+    return not item.nodeid.removeprefix("tests/").startswith(LONGEST)
+
 
 def _commits(item: pytest.Item) -> bool:
     marker = item.get_closest_marker("django_db")
@@ -33,6 +40,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item.get_closest_marker("postgresql") is None]
     if config.getoption("--only-database"):
         items[:] = [item for item in items if _meets_database(item)]
+    items.sort(key=_after_the_longest)
     for item in items:
         if _commits(item):
             item.add_marker(pytest.mark.django_db(transaction=True, serialized_rollback=True), append=False)

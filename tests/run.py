@@ -10,7 +10,8 @@ from tests.support import machine
 from tests.support.postgresql import postgresql
 
 ON_POSTGRESQL = "not browser and not end_to_end"
-BOTH_CORES = ("-n", "3", "--dist", "loadfile")  # three: half of the time each waits for what it tests
+BOTH_CORES = ("-n", "4", "--dist", "loadfile", "--no-loadscope-reorder")
+"""Four: half of the time each waits for what it tests. In the order of tests/conftest.py: the longest first."""
 
 
 def main() -> int:

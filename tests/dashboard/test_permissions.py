@@ -19,7 +19,7 @@ from tests.support.people import person as member
 
 pytestmark = pytest.mark.django_db
 
-OPEN = {"/signin/", "/healthz", "/readyz"}
+OPEN = {"/signin/", "/healthz", "/readyz", "/api/v1/openapi.json"}
 SAMPLES = {"environment_key": "staging", "number": "1", "plan_key": "phase-1", "token": "x", "slug": "chat"}
 
 

@@ -25,6 +25,7 @@ from tests.support.examples import VARIABLE
 LONGEST_S = 3600.0
 """Of one command; what takes longer has hung."""
 TARGETS, INTERVAL_S = 1000, 5.0
+_MODEL = "tests/connections/gate/test_model.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,14 @@ def _fuzz(run: Run) -> list[Verdict]:
     return verdicts.exit_status("fuzz", goal, *run.module("pytest", "-q", file, **{VARIABLE: times}))
 
 
+def _model(run: Run) -> list[Verdict]:
+    if run.quick:
+        return verdicts.exit_status("model", "the gate's model check", *run.module("pytest", "-q", _MODEL))
+    return verdicts.exit_status(
+        "model", "every order of events", *run.module("pytest", "-q", _MODEL, **{VARIABLE: "2"})
+    )
+
+
 def _memory(run: Run) -> list[Verdict]:
     return verdicts.memory(run.report("benchmarks.hostile_memory", "--rounds", "1" if run.quick else "10"))
 
@@ -127,6 +136,7 @@ PROOFS: dict[str, Callable[[Run], list[Verdict]]] = {
     "silent": _silent,
     "restart": _restart,
     "fuzz": _fuzz,
+    "model": _model,
     "memory": _memory,
     "toggle": _toggle,
     "flag_servers": _flag_servers,

@@ -12,7 +12,12 @@ from collections.abc import Iterator
 import pytest
 
 from connections.gate import Cause, State
+from tests.support.examples import times
 from tests.support.gate_world import Plan, World
+
+WHOLE = times(1) > 1
+"""`make proof` goes to the end of every order; `make test` follows the first DEEP events, and from there the clock."""
+DEEP = 6
 
 CURE = {"readiness-strategy": "dependency_gate"}
 IMMEDIATE = {"readiness-strategy": "immediate"}
@@ -134,13 +139,15 @@ def explore(plan: Plan) -> tuple[int, set[Cause]]:
             if mark not in seen:
                 seen.add(mark)
                 check_rest(plan, (*path, action))
-                frontier.append((*path, action))
+                if WHOLE or len(path) + 1 < DEEP:
+                    frontier.append((*path, action))
     return len(seen), causes
 
 
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.name)
 def test_every_order_of_events_keeps_the_rules(plan: Plan) -> None:
-    """Thousands of situations per plan; what fails is told with the order of events that leads to it."""
+    """Thousands of situations per plan, in `make test` hundreds; what fails is told with the order of events that leads
+    to it."""
     situations, causes = explore(plan)
-    assert situations > 1000
+    assert situations > (1000 if WHOLE else 100)
     assert causes == plan.ends
