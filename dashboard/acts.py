@@ -13,7 +13,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 
-from connections.flags.control import Preview, check_reason
+from connections.flags.changing import check_reason
+from connections.flags.control import Preview
 from connections.flags.errors import FlagError, NothingToChange, ReasonMissing, StaleVersion
 from connections.flags.reading import flag_set
 from connections.flags.versions import FlagDiff

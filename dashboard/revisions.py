@@ -65,11 +65,11 @@ class Snapshot:
     @cached_property
     def definitions(self) -> bytes:
         """The body of /api/v1/definitions: flagd's JSON in an envelope."""
-        return ofrep.dump({"environment": self.environment, "revision": self.revision, "flags": self.flags.definitions})
+        return ofrep.dump({"environment": self.environment, "revision": self.revision, "flags": self.flags.served})
 
     @cached_property
     def depends_on_context(self) -> bool:
-        return ofrep.depends_on_context(self.flags.definitions)
+        return ofrep.depends_on_context(self.flags.served)
 
 
 @dataclass(frozen=True)

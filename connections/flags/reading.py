@@ -9,6 +9,7 @@ from django.db.models import F, Window
 from django.db.models.functions import RowNumber
 
 from connections.flags.errors import UnknownEnvironment, UnknownVersion
+from connections.flags.layers import Layer
 from connections.flags.versions import FieldDiff, FlagDiff, FlagSet, diff
 from connections.models import Environment, Revision, Version, VersionChange, WatchedServer
 
@@ -74,9 +75,11 @@ def flag_set(environment_key: str, version_number: int | None = None) -> FlagSet
     is committed between two queries.
     """
     stage = environment(environment_key)
-    served = Revision.objects.select_related("version").get(environment=stage, number=stage.revision).version.number
+    revision = Revision.objects.select_related("version").get(environment=stage, number=stage.revision)
+    served = revision.version.number
     if version_number is None:
-        return FlagSet(stage.key, served, stage.revision, definitions_at(stage.key, served))
+        layers = tuple(map(Layer.from_json, revision.layers))
+        return FlagSet(stage.key, served, stage.revision, definitions_at(stage.key, served), layers)
     if not 1 <= version_number <= served:
         raise UnknownVersion(version_number, served)
     return FlagSet(stage.key, version_number, stage.revision, definitions_at(stage.key, version_number))

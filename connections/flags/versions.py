@@ -4,9 +4,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-Definition = Mapping[str, Any]
+from connections.flags.layers import Definition as Definition
+from connections.flags.layers import Layer, laid_over
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,13 @@ class FlagSet:
     version: int
     revision: int
     definitions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    layers: tuple[Layer, ...] = ()
+    """What lies over the version; empty where an older version is looked at."""
+
+    @cached_property
+    def served(self) -> dict[str, dict[str, Any]]:
+        """The definitions as they are served: the version's, under what lies over it."""
+        return laid_over(self.definitions, self.layers)
 
     @property
     def set_hash(self) -> str:

@@ -19,7 +19,7 @@ async def evaluate_flag(request: HttpRequest, key: str) -> HttpResponse:
     holder = await authentication.server(request)
     context = _context(request, key)
     snapshot = await watcher().snapshot(holder.environment)
-    return answer_response(ofrep.single(snapshot.flags.definitions, key, context))
+    return answer_response(ofrep.single(snapshot.flags.served, key, context))
 
 
 @endpoint("POST")
@@ -38,7 +38,7 @@ def _bulk(snapshot: Snapshot, holder: Holder, context: dict[str, Any]) -> ofrep.
     if address in snapshot.answers:
         return snapshot.answers[address]
     answer = ofrep.bulk(
-        snapshot.flags.definitions,
+        snapshot.flags.served,
         context,
         revision=snapshot.revision,
         stream=address,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from connections.flags.control import check_reason
+from connections.flags.changing import check_reason
 from connections.flags.errors import ReasonMissing
 from connections.models import Environment
 from connections.reference.faults import DEFAULT_SECONDS, Fault, FaultError, Parameter

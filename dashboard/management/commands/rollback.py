@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from connections.flags import control, reading
+from connections.flags.changing import check_reason
 from connections.flags.control import Preview
 from connections.flags.errors import NothingToChange
 from connections.flags.plans import PLANS
@@ -38,7 +39,7 @@ class Command(OneLineCommand):
             self.stdout.write(f"{environment}, {plan}: {ALREADY}")
             return
         if not options["dry_run"]:
-            control.check_reason(reading.environment(environment), options["reason"])
+            check_reason(reading.environment(environment), options["reason"])
         self._show(preview, plan)
         if options["dry_run"]:
             self.stdout.write("Dry run: nothing was changed.")

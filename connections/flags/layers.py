@@ -1,0 +1,69 @@
+"""What lies over a version: kills, tripped breakers and ramps. Pure.
+
+A layer changes what is served and leaves the version alone, so that taking it away restores exactly what was there.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+Definition = Mapping[str, Any]
+
+WHOLE = 1000
+"""A ramp's shares are thousandths: its weights always add up to this, so a greater share moves nobody out."""
+
+
+class LayerKind(StrEnum):
+    """From the weakest to the strongest: of two layers over one flag, the stronger one is served."""
+
+    RAMP = "ramp"
+    BREAKER = "breaker"
+    KILL = "kill"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One flag served otherwise. `share`: of a ramp, how many of WHOLE subjects get `variant`; the others `control`."""
+
+    flag: str
+    kind: LayerKind
+    variant: str
+    control: str | None = None
+    share: int = WHOLE
+
+    def as_json(self) -> dict[str, Any]:
+        """The layer as a revision stores it."""
+        ramp = {"control": self.control, "share": self.share} if self.kind is LayerKind.RAMP else {}
+        return {"flag": self.flag, "kind": self.kind.value, "variant": self.variant, **ramp}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> "Layer":
+        """The layer that `as_json` wrote."""
+        share = stored.get("share", WHOLE)
+        return cls(stored["flag"], LayerKind(stored["kind"]), stored["variant"], stored.get("control"), share)
+
+
+def laid_over(definitions: Mapping[str, Definition], layers: Iterable[Layer]) -> dict[str, dict[str, Any]]:
+    """What is served where `layers` lie over `definitions`. A layer without its flag or variant is none."""
+    served = {key: dict(body) for key, body in definitions.items()}
+    strength = list(LayerKind)
+    for layer in sorted(layers, key=lambda one: strength.index(one.kind)):
+        definition = definitions.get(layer.flag)
+        if definition is not None and layer.variant in definition["variants"]:
+            served[layer.flag] = _under(definition, layer)
+    return served
+
+
+def _under(definition: Definition, layer: Layer) -> dict[str, Any]:
+    if layer.kind is LayerKind.RAMP:
+        return {**definition, "targeting": _ramped(definition.get("targeting"), layer)}
+    body = {key: value for key, value in definition.items() if key != "targeting"}
+    return {**body, "state": "ENABLED", "defaultVariant": layer.variant}
+
+
+def _ramped(targeting: Any, layer: Layer) -> dict[str, Any]:
+    """Whom the flag's own rules decide keeps that decision; only the others are split."""
+    shares = [[layer.variant, layer.share], [layer.control, WHOLE - layer.share]]
+    split = {"fractional": shares}
+    return {"if": [{"==": [targeting, None]}, split, targeting]} if targeting else split

@@ -1,0 +1,29 @@
+"""What this layer stores: flags and their history, what lies over them, the watched servers, the audit trail."""
+
+from connections.models.audit import AuditRecord
+from connections.models.flags import (
+    Definition,
+    Environment,
+    Revision,
+    Version,
+    VersionChange,
+    flag_key_validator,
+)
+from connections.models.layers import Overlay, Ramp
+from connections.models.servers import ConnectionCount, ServerKey, ServerRun, WatchedServer
+
+__all__ = [
+    "AuditRecord",
+    "ConnectionCount",
+    "Definition",
+    "Environment",
+    "Overlay",
+    "Ramp",
+    "Revision",
+    "ServerKey",
+    "ServerRun",
+    "Version",
+    "VersionChange",
+    "WatchedServer",
+    "flag_key_validator",
+]

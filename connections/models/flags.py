@@ -1,0 +1,92 @@
+"""Flags as immutable versions, and the revisions that are served."""
+
+from django.core.validators import RegexValidator
+from django.db import models
+from django.utils import timezone
+
+flag_key_validator = RegexValidator(
+    r"\A[A-Za-z0-9._-]{1,100}\Z", "A flag key has 1 to 100 letters, digits, dots, underscores or hyphens."
+)
+
+
+class Environment(models.Model):
+    """One stage of the rollout, in order. `revision` counts every change of what is served here."""
+
+    key = models.SlugField(primary_key=True, max_length=40)
+    name = models.CharField(max_length=60)
+    position = models.PositiveSmallIntegerField(unique=True)
+    revision = models.PositiveBigIntegerField(default=0)
+    is_production = models.BooleanField(default=False)
+    reason_required = models.BooleanField(default=True)
+
+    class Meta:
+        ordering = ["position"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Definition(models.Model):
+    """One flag's definition by the SHA-256 of its canonical JSON, so that a version costs only what changed."""
+
+    hash = models.CharField(primary_key=True, max_length=64)
+    body = models.JSONField()
+
+
+class Version(models.Model):
+    """A flag set of an environment: immutable and numbered. `set_hash` covers the whole set, not just the changes."""
+
+    class Kind(models.TextChoices):
+        INITIAL = "initial"
+        CHANGE = "change"
+        REVERT = "revert"
+        PLAN = "plan"
+        PROMOTION = "promotion"
+
+    environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveBigIntegerField()
+    parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="children")
+    kind = models.CharField(max_length=20, choices=Kind)
+    set_hash = models.CharField(max_length=64)
+    author = models.CharField(max_length=150)
+    reason = models.TextField()
+    created_at = models.DateTimeField(default=timezone.now)
+    known_good_at = models.DateTimeField(null=True)
+    known_good_by = models.CharField(max_length=150, default="")
+
+    class Meta:
+        ordering = ["environment", "-number"]
+        constraints = [models.UniqueConstraint(fields=["environment", "number"], name="version_number_once")]
+
+
+class VersionChange(models.Model):
+    """What one version changed: a definition, or nothing where the flag was removed."""
+
+    version = models.ForeignKey(Version, on_delete=models.PROTECT, related_name="changes")
+    flag_key = models.CharField(max_length=100, validators=[flag_key_validator])
+    definition = models.ForeignKey(Definition, on_delete=models.PROTECT, null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["version", "flag_key"], name="flag_once_per_version")]
+        indexes = [models.Index(fields=["flag_key", "version"])]
+
+
+class Revision(models.Model):
+    """One change of what an environment serves: stamped on connections, streamed, held and confirmed by this number."""
+
+    environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="revisions")
+    number = models.PositiveBigIntegerField()
+    version = models.ForeignKey(Version, on_delete=models.PROTECT, related_name="revisions")
+    cause = models.CharField(max_length=20)
+    summary = models.JSONField(default=list)
+    """One entry per flag whose served value changed: {"flag", "before", "after"} (variant names, null where absent)."""
+    layers = models.JSONField(default=list)
+    """What lies over the version, strongest last (`connections.flags.layers`): so this row is all that is served."""
+    author = models.CharField(max_length=150)
+    reason = models.TextField()
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["environment", "-number"]
+        constraints = [models.UniqueConstraint(fields=["environment", "number"], name="revision_number_once")]
+        indexes = [models.Index(fields=["environment", "at"])]
