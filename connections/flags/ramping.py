@@ -52,7 +52,7 @@ def resume_ramp(environment_key: str, flag: str, *, author: str, reason: str) ->
 
 def abort_ramp(environment_key: str, flag: str, *, author: str, reason: str) -> Revision:
     """End a ramp: everybody gets what the flag's version says. Raises NothingLaid, ReasonMissing."""
-    return _served(environment_key, Event.ABORT, Request("ramp_abort", author, reason, flag))
+    return _served(environment_key, Event.ABORT, Request("ramp_aborted", author, reason, flag))
 
 
 def set_ramp_back(environment_key: str, flag: str, *, author: str, reason: str) -> Revision:
@@ -64,7 +64,7 @@ def set_ramp_back(environment_key: str, flag: str, *, author: str, reason: str) 
 def finish_ramp(environment_key: str, flag: str, *, author: str, reason: str) -> Version:
     """Serve the ramp's variant to everybody now, as a new version. Raises as `abort_ramp` does, and UnderLayer while a
     kill or breaker lies over the flag."""
-    request = Request(Version.Kind.RAMP, author, reason, flag)
+    request = Request(Version.Kind.CHANGE, author, reason, flag)
     with transaction.atomic():
         flags = take(environment_key, request.reason)
         ramp = standing(environment_key, flag)

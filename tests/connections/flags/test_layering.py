@@ -299,7 +299,7 @@ def test_set_back_a_ramp_serves_its_step_before_and_stays_there(staging: Flags) 
 def test_a_finished_ramp_becomes_a_version(staging: Flags) -> None:
     start()
     version = control.finish_ramp("staging", STRATEGY, **WHO)
-    assert (version.kind, staging.served(STRATEGY), share()) == ("ramp", "ready_ack", 1000)
+    assert (version.kind, staging.served(STRATEGY), share()) == ("change", "ready_ack", 1000)
     assert Ramp.objects.get().state == "completed"
     with pytest.raises(NothingLaid):
         control.abort_ramp("staging", STRATEGY, **WHO)
@@ -315,7 +315,7 @@ def test_the_clock_steps_a_ramp_to_its_end_one_revision_each(staging: Flags) -> 
     assert control.advance(later(119)) == []
     assert [one.number for one in control.advance(later(122))] == [4]
     [done] = control.advance(later(123))
-    assert (done.cause, done.version.number, done.author) == ("ramp", 2, "readywire")
+    assert (done.cause, done.version.number, done.author) == ("ramp_completed", 2, "readywire")
     assert (share(), staging.served(STRATEGY), staging.revision) == (1000, "ready_ack", 5)
 
 
@@ -329,7 +329,7 @@ def test_an_expired_kill_is_lifted_once_and_the_ramp_below_stays_paused(staging:
     control.kill("staging", STRATEGY, expires_at=later(60), **WHO)
     assert control.advance(later(59)) == []
     [revision] = control.advance(later(61))
-    assert (revision.cause, revision.author, revision.number) == ("expire", "readywire", 4)
+    assert (revision.cause, revision.author, revision.number) == ("expiry", "readywire", 4)
     assert control.advance(later(62)) == []
     assert (Overlay.objects.get().ended_by, ramp().state) == ("readywire", "paused")
 
@@ -338,7 +338,7 @@ def test_what_fails_of_one_flag_stops_no_other(staging: Flags, caplog: pytest.Lo
     control.kill("staging", "client-ack", expires_at=later(1), **WHO)
     start()
     Ramp.objects.update(variant="gone", step=2)
-    assert [one.cause for one in control.advance(later(100))] == ["expire"]
+    assert [one.cause for one in control.advance(later(100))] == ["expiry"]
     assert "tried again" in caplog.text
     assert staging.revision == 4
     assert ramp().state == "running"
@@ -350,7 +350,7 @@ def test_of_eight_clocks_at_once_one_moves_each_thing() -> None:
     control.kill("staging", "client-ack", expires_at=later(1), **WHO)
     made: list[Revision] = []
     at_once([lambda: made.extend(control.advance(later(100)))] * 8)
-    assert sorted(one.cause for one in made) == ["expire", "ramp_step"]
+    assert sorted(one.cause for one in made) == ["expiry", "ramp_step"]
     numbers = list(Revision.objects.filter(environment="staging").order_by("number").values_list("number", flat=True))
     assert numbers == [1, 2, 3, 4, 5]
     assert Environment.objects.get(key="staging").revision == 5
