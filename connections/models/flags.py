@@ -42,6 +42,8 @@ class Version(models.Model):
         REVERT = "revert"
         PLAN = "plan"
         PROMOTION = "promotion"
+        RAMP = "ramp_completed"
+        """A ramp came to its end by the clock: its variant is what the flag serves."""
 
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveBigIntegerField()
