@@ -57,8 +57,6 @@ class Act:
     """What others changed since the person opened the page."""
     page: str = "acts/page.html"
     extra: Mapping[str, Any] = field(default_factory=dict)
-    arguments: Mapping[str, Any] | None = None
-    """What a proposal of it stores, where it makes no version: its verb's arguments."""
     proposes: bool = False
     """It waits for a second person; `act_page` finds out."""
     glass: BreakGlass | None = None
@@ -172,7 +170,7 @@ def _perform(act: Act, form: ActForm, author: str) -> dict[str, Any]:
     except NeedsSecondPerson as needed:
         if not act.proposes:
             raise
-        return {"proposal": proposals.propose(needed, by_person=True, arguments=act.arguments).pk}
+        return {"proposal": proposals.propose(needed, by_person=True).pk}
     revision = Revision.objects.filter(version=version).latest("number")
     return {"environment": act.environment.key, "version": version.number, "revision": revision.number}
 

@@ -44,6 +44,8 @@ class Request:
     author: str
     reason: str
     subject: str
+    arguments: Mapping[str, Any] | None = None
+    """Of its verb, as JSON, where a proposal of it cannot be stored as definitions (`proposals.VERBS`)."""
 
 
 def check_reason(stage: Environment, reason: str) -> None:
@@ -174,6 +176,7 @@ def _approval(flags: FlagSet, request: Request, changes: Changes | None = None) 
         request.subject,
         version=flags.version,
         changes=changes,
+        arguments=request.arguments,
     )
 
 

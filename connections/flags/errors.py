@@ -88,7 +88,7 @@ class NothingToChange(FlagError):
 
 
 class NeedsSecondPerson(FlagError):
-    """`changes`: the definitions that a version would append; None where the act makes no version."""
+    """`changes`: the definitions that a version would append; `arguments`: of the verb, where there are none."""
 
     def __init__(
         self,
@@ -99,6 +99,7 @@ class NeedsSecondPerson(FlagError):
         subject: str,
         version: int,
         changes: Mapping[str, dict[str, Any] | None] | None,
+        arguments: Mapping[str, Any] | None,
     ) -> None:
         super().__init__(
             "approval",
@@ -106,7 +107,8 @@ class NeedsSecondPerson(FlagError):
             "Propose it, or break the glass and have it reviewed.",
         )
         self.environment, self.kind, self.author, self.reason = environment, kind, author, reason
-        self.subject, self.version, self.changes = subject, version, changes
+        self.subject, self.version = subject, version
+        self.changes, self.arguments = changes, arguments
 
 
 class UnknownProposal(FlagError):

@@ -39,8 +39,9 @@ def set_policy(
         told: dict[str, Any] = {}
         if stage.four_eyes and not four_eyes:
             served = reading.current_version(stage.key).number
+            subject = "one person is enough"
             approval = approval_for(
-                stage.key, "policy", author, reason.strip(), "one person is enough", version=served, changes=None
+                stage.key, "policy", author, reason.strip(), subject, version=served, arguments=after
             )
             told = approval.told()
         Environment.objects.filter(key=stage.key).update(**after)

@@ -33,7 +33,7 @@ LASTS = timedelta(hours=24)
 Verb = Callable[..., Any]
 """Called as verb(environment_key, author=..., reason=..., **arguments)."""
 VERBS: dict[str, Verb] = {"policy": apply_policy}
-"""How acts that make no version are performed, by kind; modules of such verbs add theirs."""
+"""Acts that are more than definitions, by kind: performed by their verb, with the arguments of the request."""
 
 
 @dataclass(frozen=True)
@@ -46,29 +46,24 @@ class Look:
     """What others changed in its flags since; then it cannot be approved."""
 
 
-def propose(
-    needed: NeedsSecondPerson,
-    *,
-    by_person: bool,
-    arguments: Mapping[str, Any] | None = None,
-    now: datetime | None = None,
-) -> Proposal:
-    """Store the act that was refused for want of a second person. `arguments`: of its verb, where it makes no version.
+def propose(needed: NeedsSecondPerson, *, by_person: bool) -> Proposal:
+    """Store the act that was refused for want of a second person.
 
-    Raises ReasonMissing: whoever approves must know why.
+    Raises ReasonMissing, whatever the policy says: whoever approves must know why.
     """
     if len(needed.reason.split()) < REASON_WORDS:
         raise ReasonMissing
-    if needed.changes is None and needed.kind not in VERBS:
-        raise LookupError(f"{needed.kind}: no verb performs this later")
-    at = now or timezone.now()
+    by_verb = needed.kind in VERBS
+    if (needed.arguments if by_verb else needed.changes) is None:
+        raise LookupError(f"{needed.kind}: nothing says how to perform this later")
+    at = timezone.now()
     with transaction.atomic():
         proposal = Proposal.objects.create(
             environment_id=needed.environment,
             act=needed.kind,
             subject=needed.subject[:200],
-            changes=None if needed.changes is None else dict(needed.changes),
-            arguments=None if arguments is None else dict(arguments),
+            changes=None if by_verb else dict(needed.changes or {}),
+            arguments=dict(needed.arguments or {}) if by_verb else None,
             base_version=needed.version,
             proposed_by=needed.author,
             by_person=by_person,

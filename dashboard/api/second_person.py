@@ -1,8 +1,5 @@
 """What a program is answered where a second person is asked for: its act is proposed, and nothing is served yet."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
 
@@ -11,15 +8,13 @@ from connections.flags.errors import NeedsSecondPerson, ReasonMissing
 from dashboard.permissions import person
 
 
-def proposed(
-    request: HttpRequest, needed: NeedsSecondPerson, arguments: Mapping[str, Any] | None = None
-) -> HttpResponse:
+def proposed(request: HttpRequest, needed: NeedsSecondPerson) -> HttpResponse:
     """202 with the proposal and its page. Call it where a verb of `connections.flags.control` raised NeedsSecondPerson.
 
-    A token is no person: two people then approve. `arguments`: of the verb, where the act makes no version.
+    A token is no person: two people then approve.
     """
     try:
-        made = proposals.propose(needed, by_person=person(request).pk is not None, arguments=arguments)
+        made = proposals.propose(needed, by_person=person(request).pk is not None)
     except ReasonMissing as missing:
         return JsonResponse({"error": {"code": "reason", "message": str(missing)}}, status=400)
     address = reverse("proposal", args=[made.pk])

@@ -53,8 +53,6 @@ class OneLineCommand(BaseCommand):
 
 def propose_instead(needed: NeedsSecondPerson) -> str:
     """Store what was refused as a proposal where it can be one. A shell is nobody's name: two people then approve."""
-    if needed.changes is None:
-        return str(needed)
     number = proposals.propose(needed, by_person=False).pk
     address = settings.PUBLIC_URL + reverse("proposal", args=[number])
     return f"Nothing is served yet: two people approve this in {needed.environment}. Proposal {number}: {address}"

@@ -40,7 +40,7 @@ def policy(request: HttpRequest, environment_key: str) -> HttpResponse:
     try:
         set_policy(stage.key, author=me.name, reason=reason, **wish)
     except NeedsSecondPerson as needed:
-        waiting = proposals.propose(needed, by_person=True, arguments=wish)
+        waiting = proposals.propose(needed, by_person=True)
         return HttpResponseRedirect(reverse("proposal", args=[waiting.pk]))
     except FlagError as refused:
         field = refused.field if refused.field in ("reason", "guard_mode") else "form"

@@ -239,7 +239,7 @@ def test_a_policy_is_changed_with_an_audit_row(db: None) -> None:
 def test_to_stop_asking_for_two_takes_two(production: Flags) -> None:
     wish = {"reason_required": True, "four_eyes": False, "guard_mode": "observe"}
     needed = refused(lambda: set_policy(**wish))
-    proposal = proposals.propose(needed, by_person=True, arguments=wish)
+    proposal = proposals.propose(needed, by_person=True)
     assert reading.environment("production").four_eyes
     proposals.approve(proposal.pk, by="Zoe")
     assert not reading.environment("production").four_eyes
