@@ -1,6 +1,6 @@
 """What this layer stores: flags and their history, what lies over them, the watched servers, the audit trail."""
 
-from connections.models.audit import AuditRecord
+from connections.models.audit import AuditHead, AuditRecord
 from connections.models.flags import (
     Definition,
     Environment,
@@ -13,6 +13,7 @@ from connections.models.layers import Overlay, Ramp
 from connections.models.servers import ConnectionCount, ServerKey, ServerRun, WatchedServer
 
 __all__ = [
+    "AuditHead",
     "AuditRecord",
     "ConnectionCount",
     "Definition",
