@@ -40,7 +40,7 @@ def change(
     with transaction.atomic():
         flags = take(environment_key, request.reason)
         changes = changes_for(flags.definitions, values)
-        _refuse_stale(flags, changes, expected_version)
+        refuse_stale(flags, changes, expected_version)
         return append(flags, changes, request)
 
 
@@ -62,7 +62,7 @@ def define(
         kept = {key: body for key, body in flags.definitions.items() if key not in definitions}
         added = {key: body for key, body in definitions.items() if body is not None}
         changes = changes_back(flags.definitions, {**kept, **added})
-        _refuse_stale(flags, changes, expected_version)
+        refuse_stale(flags, changes, expected_version)
         return append(flags, changes, request)
 
 
@@ -75,7 +75,7 @@ def revert(environment_key: str, to_version: int, *, author: str, reason: str, e
     with transaction.atomic():
         flags = take(environment_key, request.reason)
         changes = changes_back(flags.definitions, _past(flags, to_version))
-        _refuse_stale(flags, changes, flags.version if expected_version is None else expected_version)
+        refuse_stale(flags, changes, flags.version if expected_version is None else expected_version)
         return append(flags, changes, request)
 
 
@@ -134,7 +134,8 @@ def preview_plan(environment_key: str, plan_key: str) -> Preview:
     return _preview(flags, changes, restores)
 
 
-def _refuse_stale(flags: FlagSet, changes: Changes, expected: int) -> None:
+def refuse_stale(flags: FlagSet, changes: Changes, expected: int) -> None:
+    """Raises StaleVersion where somebody changed the flags since `expected`."""
     if expected == flags.version:
         return
     theirs = diff(_past(flags, expected), flags)

@@ -48,6 +48,7 @@ class Version(Numbered):
         REVERT = "revert"
         PLAN = "plan"
         PROMOTION = "promotion"
+        IMPORT = "import"
 
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveBigIntegerField()

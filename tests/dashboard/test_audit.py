@@ -95,7 +95,7 @@ def test_the_command_says_what_is_unbroken_and_what_is_not(capsys: pytest.Captur
     change("readiness-strategy", "immediate")
     call_command("verify_audit")
     printed = capsys.readouterr().out
-    assert "Checked, 9 rows unbroken: 1 audit row, 8 versions and revisions." in printed
+    assert "Checked, 9 rows unbroken: 1 of the audit trail, 8 versions and revisions." in printed
     noted = printed.split("Newest audit row: ")[1].strip()
     call_command("verify_audit", "--anchor", noted)
     AuditRecord.objects.update(reason="nobody asked")

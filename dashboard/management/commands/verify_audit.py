@@ -6,7 +6,6 @@ from django.core.management.base import CommandParser
 
 from connections.flags.verifying import verify
 from dashboard.management.usage import OneLineCommand
-from dashboard.sentences import plural
 
 
 class Command(OneLineCommand):
@@ -27,7 +26,7 @@ class Command(OneLineCommand):
         if checked.faults:
             raise SystemExit(1)
         self.stdout.write(
-            f"Checked, {checked.rows:,} rows unbroken: {plural(checked.audit_rows, 'audit row')}, "
+            f"Checked, {checked.rows:,} rows unbroken: {checked.audit_rows:,} of the audit trail, "
             f"{checked.other_rows:,} versions and revisions."
         )
         self.stdout.write(f"Newest audit row: {checked.head}")
