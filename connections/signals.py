@@ -7,3 +7,6 @@ revision_served = Signal()
 
 server_reported = Signal()
 """A watched server told what it holds. Arguments: environment (its key), instance (the server's name)."""
+
+guard_tripped = Signal()
+"""A guard has seen enough. Arguments: environment (its key), flag, trip (the id of the GuardTrip)."""

@@ -10,6 +10,7 @@ from connections.models.flags import (
     VersionChange,
     flag_key_validator,
 )
+from connections.models.guards import Guard, GuardTrip
 from connections.models.layers import Overlay, Ramp
 from connections.models.proposals import BreakGlass, Notification, Proposal
 from connections.models.servers import ConnectionCount, ServerKey, ServerRun, WatchedServer
@@ -21,7 +22,9 @@ __all__ = [
     "ConnectionCount",
     "Definition",
     "Environment",
+    "Guard",
     "GuardMode",
+    "GuardTrip",
     "Notification",
     "Overlay",
     "Proposal",
