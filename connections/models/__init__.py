@@ -10,6 +10,7 @@ from connections.models.flags import (
     flag_key_validator,
 )
 from connections.models.layers import Overlay, Ramp
+from connections.models.plans import Drill, TeamPlan
 from connections.models.servers import ConnectionCount, ServerKey, ServerRun, WatchedServer
 
 __all__ = [
@@ -17,12 +18,14 @@ __all__ = [
     "AuditRecord",
     "ConnectionCount",
     "Definition",
+    "Drill",
     "Environment",
     "Overlay",
     "Ramp",
     "Revision",
     "ServerKey",
     "ServerRun",
+    "TeamPlan",
     "Version",
     "VersionChange",
     "WatchedServer",
