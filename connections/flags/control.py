@@ -11,7 +11,7 @@ from connections.flags.changing import Changes, Preview, Request, append, diffs,
 from connections.flags.clock import advance
 from connections.flags.definitions import check
 from connections.flags.errors import NoKnownGood, UnknownVersion
-from connections.flags.making_way import ramps_in_the_way, refuse_under_layers, take_back
+from connections.flags.making_way import overlays_that_stay, ramps_in_the_way, refuse_under_layers, take_back
 from connections.flags.overlays import kill, lift, trip
 from connections.flags.plans import changes_back, changes_for
 from connections.flags.promoting import preview_promotion, promote, stage_before
@@ -191,4 +191,5 @@ def _concerned(flags: FlagSet, plan_key: str) -> Collection[str]:
 
 def _preview(flags: FlagSet, changes: Changes, restores: int | None, concerned: Collection[str] = ()) -> Preview:
     ends = tuple(ramps_in_the_way(flags, changes, concerned))
-    return Preview(flags.environment, flags.version, tuple(diffs(flags, changes)), restores, ends)
+    stays = tuple(overlays_that_stay(flags, changes, concerned))
+    return Preview(flags.environment, flags.version, tuple(diffs(flags, changes)), restores, ends, stays)
