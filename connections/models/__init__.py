@@ -11,8 +11,8 @@ from connections.models.flags import (
     flag_key_validator,
 )
 from connections.models.layers import Overlay, Ramp
-from connections.models.proposals import BreakGlass, Notification, Proposal
 from connections.models.plans import Drill, TeamPlan
+from connections.models.proposals import BreakGlass, Notification, Proposal
 from connections.models.servers import ConnectionCount, ServerKey, ServerRun, WatchedServer
 
 __all__ = [
