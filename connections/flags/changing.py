@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from connections.flags import reading
 from connections.flags.authority import Approval, approval_for
-from connections.flags.errors import NothingToChange, ReasonMissing
+from connections.flags.errors import NothingToChange, ReasonMissing, StaleVersion, UnknownVersion
 from connections.flags.layers import Layer, LayerKind
 from connections.flags.versions import FlagDiff, FlagSet, definition_hash, diff, flag_diff, set_hash
 from connections.models import (
@@ -46,6 +46,23 @@ class Request:
     subject: str
     arguments: Mapping[str, Any] | None = None
     """Of its verb, as JSON, where a proposal of it cannot be stored as definitions (`proposals.VERBS`)."""
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a change would do, if made now. `version`: the one it would follow; `diffs`: of definitions."""
+
+    environment: str
+    version: int
+    diffs: tuple[FlagDiff, ...]
+    restores: int | None = None
+    ends: tuple[str, ...] = ()
+    """The flags whose ramps it would end."""
+
+    @property
+    def empty(self) -> bool:
+        """Nothing at all would change."""
+        return not self.diffs and not self.ends
 
 
 def check_reason(stage: Environment, reason: str) -> None:
@@ -141,18 +158,32 @@ def serve(
 
 
 def _summary(before: FlagSet, after: FlagSet, differences: list[FlagDiff]) -> list[dict[str, Any]]:
-    """What is served otherwise, a line for each flag; a change under a kill is told too, though nobody is served it."""
+    """What is served otherwise, a line for each flag; a change under a kill is told too, though nobody is served it.
+
+    Where a ramp moved, the line says of which variant, from which share and to which; none: 0.
+    """
     told = {one.flag: one for one in differences if one.served_changes}
     told |= {one.flag: one for one in diff(before.served, after.served) if one.served_changes}
-    shares = {layer.flag: layer for layer in after.layers if layer.kind is LayerKind.RAMP}
+    ramps = _moved_ramps(before, after)
     return [
-        {"flag": key, "before": told[key].before, "after": told[key].after, **_share(shares.get(key))}
+        {"flag": key, "before": told[key].before, "after": told[key].after, **ramps.get(key, {})}
         for key in sorted(told)
     ]
 
 
-def _share(layer: Layer | None) -> dict[str, Any]:
-    return {} if layer is None else {"ramp": layer.variant, "percentage": layer.share / 10}
+def _moved_ramps(before: FlagSet, after: FlagSet) -> dict[str, dict[str, Any]]:
+    old, new = (
+        {layer.flag: layer for layer in flags.layers if layer.kind is LayerKind.RAMP} for flags in (before, after)
+    )
+    moved = {key: (old.get(key), new.get(key)) for key in {*old, *new} if old.get(key) != new.get(key)}
+    return {
+        key: {
+            "ramp": (now or was).variant,  # type: ignore[union-attr]  # one of them is there
+            "was": was.share / 10 if was else 0,
+            "percentage": now.share / 10 if now else 0,
+        }
+        for key, (was, now) in moved.items()
+    }
 
 
 def _store(version: Version, changes: Changes) -> None:
@@ -214,6 +245,21 @@ def _side(diffs: list[FlagDiff], side: str) -> dict[str, dict[str, Any]]:
 
 def diffs(flags: FlagSet, changes: Changes) -> list[FlagDiff]:
     return [flag_diff(key, flags.definitions.get(key), changes[key]) for key in sorted(changes)]
+
+
+def refuse_stale(flags: FlagSet, changes: Changes, expected: int) -> None:
+    """Raises StaleVersion where the newest version is not the expected one, with what changed since."""
+    if expected == flags.version:
+        return
+    theirs = diff(past(flags, expected), flags)
+    raise StaleVersion(expected, flags.version, theirs, diffs(flags, changes))
+
+
+def past(flags: FlagSet, number: int) -> dict[str, dict[str, Any]]:
+    """The definitions of an earlier version. Raises UnknownVersion."""
+    if not 1 <= number <= flags.version:
+        raise UnknownVersion(number, flags.version)
+    return reading.definitions_at(flags.environment, number)
 
 
 def _announce(environment_key: str, revision: int) -> None:

@@ -16,7 +16,13 @@ FlagError
 ├── SamePerson             one person is not two
 ├── GlassRefused           glass that cannot be broken, ended or reviewed like this
 ├── NoKnownGood            nobody has marked a version known-good: carries the versions on offer
-└── BadDefinition          a definition that clients would not understand
+├── BadDefinition          a definition that clients would not understand
+├── BadRamp                steps that cannot be served
+├── BadExpiry              an overlay that would end before it begins
+├── NoSafeVariant          the flag names no variant that a kill could serve
+├── NothingLaid            no such kill, breaker or ramp lies over the flag
+├── UnderLayer             a kill, breaker or ramp over the flag stands in the way
+└── NoStageBefore          nothing comes before the first environment
 """
 # The names say what went wrong; the tree above says that all of them are errors.
 # ruff: noqa: N818
@@ -161,3 +167,41 @@ class BadDefinition(FlagError):
     def __init__(self, flag: str, message: str) -> None:
         super().__init__(flag, f"{flag}: {message}.", "Correct the definition.")
         self.flag = flag
+
+
+class BadRamp(FlagError):
+    def __init__(self, message: str) -> None:
+        super().__init__("steps", message, "Correct the steps.")
+
+
+class BadExpiry(FlagError):
+    def __init__(self) -> None:
+        super().__init__("expires_at", "It would end before it begins.", "Choose a later time, or none.")
+
+
+class NoSafeVariant(FlagError):
+    def __init__(self, flag: str) -> None:
+        super().__init__("flag", f"{flag} names no safe variant.", "Set metadata.safeVariant in its definition first.")
+        self.flag = flag
+
+
+class NothingLaid(FlagError):
+    """`message` names what is not there."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("flag", message, "Look at what is served now.")
+
+
+class UnderLayer(FlagError):
+    """`message` names what lies over the flag, `cure` what to do about it first."""
+
+    def __init__(self, flag: str, message: str, cure: str) -> None:
+        super().__init__("flag", message, cure)
+        self.flag = flag
+
+
+class NoStageBefore(FlagError):
+    def __init__(self, environment: str) -> None:
+        super().__init__(
+            "environment", f"Nothing is promoted to {environment}: it comes first.", "Choose a later environment."
+        )

@@ -1,6 +1,6 @@
 """What this layer stores: flags, their history, what lies over them, who decides, watched servers, the audit trail."""
 
-from connections.models.audit import AuditRecord
+from connections.models.audit import AuditHead, AuditRecord
 from connections.models.flags import (
     Definition,
     Environment,
@@ -15,6 +15,7 @@ from connections.models.proposals import BreakGlass, Notification, Proposal
 from connections.models.servers import ConnectionCount, ServerKey, ServerRun, WatchedServer
 
 __all__ = [
+    "AuditHead",
     "AuditRecord",
     "BreakGlass",
     "ConnectionCount",

@@ -4,6 +4,9 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.utils import timezone
 
+from connections.flags import chain
+from connections.models.chained import Numbered
+
 flag_key_validator = RegexValidator(
     r"\A[A-Za-z0-9._-]{1,100}\Z", "A flag key has 1 to 100 letters, digits, dots, underscores or hyphens."
 )
@@ -45,8 +48,11 @@ class Definition(models.Model):
     body = models.JSONField()
 
 
-class Version(models.Model):
+class Version(Numbered):
     """A flag set of an environment: immutable and numbered. `set_hash` covers the whole set, not just the changes."""
+
+    LINKED = chain.VERSION
+    MOVES = frozenset({"known_good_at", "known_good_by"})
 
     class Kind(models.TextChoices):
         INITIAL = "initial"
@@ -54,6 +60,9 @@ class Version(models.Model):
         REVERT = "revert"
         PLAN = "plan"
         PROMOTION = "promotion"
+        RAMP = "ramp_completed"
+        """A ramp came to its end by the clock: its variant is what the flag serves."""
+        IMPORT = "import"
 
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveBigIntegerField()
@@ -85,8 +94,10 @@ class VersionChange(models.Model):
         indexes = [models.Index(fields=["flag_key", "version"])]
 
 
-class Revision(models.Model):
+class Revision(Numbered):
     """One change of what an environment serves: stamped on connections, streamed, held and confirmed by this number."""
+
+    LINKED = chain.REVISION
 
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="revisions")
     number = models.PositiveBigIntegerField()
