@@ -168,8 +168,6 @@ def _perform(act: Act, form: ActForm, author: str) -> dict[str, Any]:
     try:
         version = act.perform(author, form.reason, form.expected_version)
     except NeedsSecondPerson as needed:
-        if not act.proposes:
-            raise
         return {"proposal": proposals.propose(needed, by_person=True).pk}
     revision = Revision.objects.filter(version=version).latest("number")
     return {"environment": act.environment.key, "version": version.number, "revision": revision.number}
