@@ -197,8 +197,6 @@ def _perform(act: Act, form: ActForm, author: str) -> dict[str, Any]:
     try:
         made = act.perform(author, form.reason, form.expected_version)
     except NeedsSecondPerson as needed:
-        if not act.proposes:
-            raise
         return {"proposal": proposals.propose(needed, by_person=True).pk}
     if isinstance(made, Ramp):
         return {"environment": act.environment.key, "revision": None}

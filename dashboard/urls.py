@@ -1,5 +1,6 @@
 """Every address of the product."""
 
+from django.conf import settings
 from django.urls import URLPattern, URLResolver, include, path
 
 from dashboard.views import (
@@ -16,6 +17,7 @@ from dashboard.views import (
     race_checks,
     residents,
     rollback,
+    sessions,
     signin,
     target,
     targets_edit,
@@ -73,6 +75,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("audit/", audit.audit, name="audit"),
     path("signin/", signin.signin, name="signin"),
     path("signin/<str:token>/", signin.signin_link, name="signin_link"),
+    path("sessions/", sessions.sessions, name="sessions"),
+    path("sessions/<int:number>/end/", sessions.end, name="session_end"),
+    path("sessions/end-others/", sessions.end_others, name="sessions_end_others"),
     path("signout/", signin.signout, name="signout"),
     path("", include("dashboard.api.urls")),
 ]
+if settings.OIDC_ISSUER:
+    # /signin/oidc/login/ and /signin/oidc/login/callback/
+    urlpatterns.append(path("signin/", include("allauth.socialaccount.providers.openid_connect.urls")))

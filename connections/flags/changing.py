@@ -44,8 +44,9 @@ class Request:
     author: str
     reason: str
     subject: str
+    verb: str = ""
+    """One of `proposals.VERBS`, where the act is more than definitions to append; with its `arguments`, as JSON."""
     arguments: Mapping[str, Any] | None = None
-    """Of its verb, as JSON, where a proposal of it cannot be stored as definitions (`proposals.VERBS`)."""
 
 
 @dataclass(frozen=True)
@@ -216,6 +217,7 @@ def _approval(flags: FlagSet, request: Request, changes: Changes | None = None) 
         request.subject,
         version=flags.version,
         changes=changes,
+        verb=request.verb,
         arguments=request.arguments,
     )
 
