@@ -53,8 +53,8 @@ class Snapshot:
 
     flags: FlagSet
     last_modified: int
-    answers: dict[str, ofrep.Answer] = field(default_factory=dict, compare=False)
-    """Prepared OFREP bulk answers by event stream address, where the answer is the same for every subject."""
+    answers: dict[tuple[str, bytes], ofrep.Answer] = field(default_factory=dict, compare=False)
+    """OFREP's bulk answers by event stream address and request; no request where every subject gets the same."""
 
     @property
     def environment(self) -> str:

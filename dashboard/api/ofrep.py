@@ -12,12 +12,15 @@ from dashboard.api import authentication
 from dashboard.api.endpoint import Refused, answer_response, endpoint, read_body
 from dashboard.revisions import Snapshot, watcher
 
+MOST_ANSWERS, MOST_ANSWER_BYTES = 1_000, 64 * 1024
+"""Bulk answers kept of one revision: 64 MB at the very most."""
+
 
 @endpoint("POST")
 async def evaluate_flag(request: HttpRequest, key: str) -> HttpResponse:
     """`POST /ofrep/v1/evaluate/flags/{key}`."""
     holder = await authentication.server(request)
-    context = _context(request, key)
+    context = _context(_body(request), key)
     snapshot = await watcher().snapshot(holder.environment)
     return answer_response(ofrep.single(snapshot.flags.served, key, context))
 
@@ -26,17 +29,19 @@ async def evaluate_flag(request: HttpRequest, key: str) -> HttpResponse:
 async def evaluate_flags(request: HttpRequest) -> HttpResponse:
     """`POST /ofrep/v1/evaluate/flags`: every flag, with an ETag and the caller's event stream."""
     holder = await authentication.server(request)
-    context = _context(request, None)
+    body = _body(request)
     snapshot = await watcher().snapshot(holder.environment)
-    answer = _bulk(snapshot, holder, context)
+    answer = _bulk(snapshot, holder, body)
     return answer_response(ofrep.unless_matched(answer, request.headers.get("If-None-Match")))
 
 
-def _bulk(snapshot: Snapshot, holder: Holder, context: dict[str, Any]) -> ofrep.Answer:
-    """The prepared answer of this revision and key, where it does not depend on the subject."""
+def _bulk(snapshot: Snapshot, holder: Holder, body: bytes) -> ofrep.Answer:
+    """This revision's answer for a key and a request: made once, and once for all where no rule asks who it is."""
     address = f"{reverse('ofrep_events')}?{urlencode({'token': keys.stream_token(holder)})}"
-    if address in snapshot.answers:
-        return snapshot.answers[address]
+    context = _context(body, None)
+    asked = (address, body if snapshot.depends_on_context else b"")
+    if asked in snapshot.answers:
+        return snapshot.answers[asked]
     answer = ofrep.bulk(
         snapshot.flags.served,
         context,
@@ -48,13 +53,19 @@ def _bulk(snapshot: Snapshot, holder: Holder, context: dict[str, Any]) -> ofrep.
             "version": snapshot.flags.version,
         },
     )
-    if not snapshot.depends_on_context:
-        snapshot.answers[address] = answer
+    if len(snapshot.answers) >= MOST_ANSWERS:
+        snapshot.answers.clear()
+    if len(asked[1]) + len(answer.body or b"") <= MOST_ANSWER_BYTES:
+        snapshot.answers[asked] = answer
     return answer
 
 
-def _context(request: HttpRequest, key: str | None) -> dict[str, Any]:
+def _body(request: HttpRequest) -> bytes:
+    return read_body(request, ofrep.MAX_BODY_BYTES)
+
+
+def _context(body: bytes, key: str | None) -> dict[str, Any]:
     try:
-        return ofrep.read_context(read_body(request, ofrep.MAX_BODY_BYTES))
+        return ofrep.read_context(body)
     except ofrep.BadRequest as error:
         raise Refused(400, error.details, code=error.code, key=key) from None
