@@ -34,7 +34,7 @@ def flag(targeting: Any = None, default: Any = "off", state: str = "ENABLED") ->
                     "if": [
                         {"and": [{"in": [TEAM, ["red", "blue"]]}, {"sem_ver": [VERSION, ">=", "2.0.0"]}]},
                         "on",
-                        {"or": [{"ends_with": [EMAIL, "@a.org"]}, {"in": ["x", EMAIL]}]},
+                        {"or": [{"ends_with": [EMAIL, "@a.b"]}, {"in": ["x", EMAIL]}]},
                         {"fractional": [["on", 10], ["off", 90]]},
                         {"if": [{"!": [TEAM]}, "off", "on"]},
                     ]
@@ -42,7 +42,7 @@ def flag(targeting: Any = None, default: Any = "off", state: str = "ENABLED") ->
             ),
             [
                 'If team is one of "red", "blue" and version is at least 2.0.0: on.',
-                'Otherwise, if email ends with "@a.org" or email contains "x": 10 % on, 90 % off, split by the targeting key.',
+                'Otherwise, if email ends with "@a.b" or email contains "x": 10 % on, 90 % off, split by the targeting key.',
                 "Otherwise, if team is not set: off.",
                 "Everybody else gets on.",
             ],
