@@ -20,7 +20,7 @@ import redis.asyncio
 from django.conf import settings
 from django.utils import timezone
 
-from connections.flags import keys, ofrep, reading
+from connections.flags import control, keys, ofrep, reading
 from connections.flags.keys import Holder
 from connections.flags.versions import FlagSet
 from connections.models import Environment, Revision
@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 CHANNEL = "readywire:revisions"
 FIRST_READ_SECONDS = 5.0
 RECONNECT_SECONDS = (0.5, 30.0)
+CLOCK_SECONDS = 1.0
+"""How often this process looks whether an overlay expires or a ramp's step is over."""
 QUIET_SECONDS = 10.0
 """After so long without a message, the Redis connection is asked whether it still lives."""
 
@@ -86,7 +88,7 @@ class Watcher:
         self._poll_seconds = poll_seconds
         self._database = DatabaseThread("revisions")
         self.reports = DatabaseThread("reports")
-        """For what programs write: a writer waiting for the database must not hold up the poll."""
+        """For what programs and the clock write: a writer waiting for the database must not hold up the poll."""
         self._snapshots: dict[str, Snapshot] = {}
         self._keys: dict[str, Holder] = {}
         self._unknown: set[str] = set()
@@ -103,6 +105,7 @@ class Watcher:
     def start(self) -> Self:
         self._keep(self._watch())
         self._keep(self._listen())
+        self._keep(self._tick())
         return self
 
     async def __aenter__(self) -> Self:
@@ -231,6 +234,19 @@ class Watcher:
         if found.fresh or lost:
             self._moved.set()
             self._moved = asyncio.Event()
+
+    async def _tick(self) -> None:
+        """The clock of expiries and ramps. It writes, so it waits for the database where reports do."""
+        failing = False
+        while True:
+            await asyncio.sleep(CLOCK_SECONDS)
+            try:
+                await self.reports.run(control.advance)
+                failing = False
+            except Exception as error:  # noqa: BLE001 (a clock that stopped would keep an expired kill for ever)
+                if not failing:
+                    logger.error("Whether a kill expires or a ramp goes on cannot be read: %s", error)
+                failing = True
 
     async def _listen(self) -> None:
         shortest, longest = RECONNECT_SECONDS

@@ -15,7 +15,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from connections.flags import reading, stored
-from connections.flags.errors import NothingToChange, ReasonMissing
+from connections.flags.authority import Approval, approval_for
+from connections.flags.errors import NothingToChange, ReasonMissing, StaleVersion, UnknownVersion
 from connections.flags.layers import Layer, LayerKind
 from connections.flags.versions import FlagDiff, FlagSet, definition_hash, diff, flag_diff, set_hash_of
 from connections.models import (
@@ -43,6 +44,25 @@ class Request:
     author: str
     reason: str
     subject: str
+    arguments: Mapping[str, Any] | None = None
+    """Of its verb, as JSON, where a proposal of it cannot be stored as definitions (`proposals.VERBS`)."""
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a change would do, if made now. `version`: the one it would follow; `diffs`: of definitions."""
+
+    environment: str
+    version: int
+    diffs: tuple[FlagDiff, ...]
+    restores: int | None = None
+    ends: tuple[str, ...] = ()
+    """The flags whose ramps it would end."""
+
+    @property
+    def empty(self) -> bool:
+        """Nothing at all would change."""
+        return not self.diffs and not self.ends
 
 
 def check_reason(stage: Environment, reason: str) -> None:
@@ -78,9 +98,13 @@ def standing(environment_key: str) -> tuple[Layer, ...]:
 
 
 def append(flags: FlagSet, changes: Changes, request: Request) -> Version:
-    """Write a version and the revision that serves it, under what stands over it now. Raises NothingToChange."""
+    """Write a version and the revision that serves it, under what stands over it now.
+
+    Raises NothingToChange, and NeedsSecondPerson where the environment asks for two people.
+    """
     if not changes:
         raise NothingToChange
+    approval = _approval(flags, request, changes)
     after = {key: body for key, body in {**flags.definitions, **changes}.items() if body is not None}
     differences = diffs(flags, changes)
     version = Version.objects.create(
@@ -90,6 +114,7 @@ def append(flags: FlagSet, changes: Changes, request: Request) -> Version:
         kind=request.kind,
         set_hash=_set_hash(flags, changes),
         author=request.author,
+        approved_by=approval.by,
         reason=request.reason.strip(),
         created_at=timezone.now(),
     )
@@ -116,8 +141,9 @@ def serve(
     """Write the revision that `take` took, its audit row, and announce it after the commit.
 
     The layers are those that stand when this is called: lay or lift first, then serve. `differences`: of the version;
-    none where only the layers changed.
+    none where only the layers changed. Raises NeedsSecondPerson where the environment asks for two people.
     """
+    approval = _approval(flags, request)
     layers = standing(flags.environment)
     body = flags.definitions if definitions is None else definitions
     after = replace(flags, version=version.number, definitions=dict(body), layers=layers)
@@ -129,27 +155,43 @@ def serve(
         summary=_summary(flags, after, differences or []),
         layers=[layer.as_json() for layer in layers],
         author=request.author,
+        approved_by=approval.by,
+        break_glass=approval.glass,
         reason=request.reason.strip(),
         at=version.created_at if differences else timezone.now(),
     )
-    _audit(flags, after, revision, differences or [], request)
+    _audit(flags, after, revision, differences or [], request, approval)
     transaction.on_commit(partial(_announce, flags.environment, flags.revision), robust=True)
     return revision
 
 
 def _summary(before: FlagSet, after: FlagSet, differences: list[FlagDiff]) -> list[dict[str, Any]]:
-    """What is served otherwise, a line for each flag; a change under a kill is told too, though nobody is served it."""
+    """What is served otherwise, a line for each flag; a change under a kill is told too, though nobody is served it.
+
+    Where a ramp moved, the line says of which variant, from which share and to which; none: 0.
+    """
     told = {one.flag: one for one in differences if one.served_changes}
     told |= {one.flag: one for one in diff(before.served, after.served) if one.served_changes}
-    shares = {layer.flag: layer for layer in after.layers if layer.kind is LayerKind.RAMP}
+    ramps = _moved_ramps(before, after)
     return [
-        {"flag": key, "before": told[key].before, "after": told[key].after, **_share(shares.get(key))}
+        {"flag": key, "before": told[key].before, "after": told[key].after, **ramps.get(key, {})}
         for key in sorted(told)
     ]
 
 
-def _share(layer: Layer | None) -> dict[str, Any]:
-    return {} if layer is None else {"ramp": layer.variant, "percentage": layer.share / 10}
+def _moved_ramps(before: FlagSet, after: FlagSet) -> dict[str, dict[str, Any]]:
+    old, new = (
+        {layer.flag: layer for layer in flags.layers if layer.kind is LayerKind.RAMP} for flags in (before, after)
+    )
+    moved = {key: (old.get(key), new.get(key)) for key in {*old, *new} if old.get(key) != new.get(key)}
+    return {
+        key: {
+            "ramp": (now or was).variant,  # type: ignore[union-attr]  # one of them is there
+            "was": was.share / 10 if was else 0,
+            "percentage": now.share / 10 if now else 0,
+        }
+        for key, (was, now) in moved.items()
+    }
 
 
 def _store(version: Version, changes: Changes) -> None:
@@ -163,7 +205,28 @@ def _store(version: Version, changes: Changes) -> None:
     )
 
 
-def _audit(before: FlagSet, after: FlagSet, revision: Revision, differences: list[FlagDiff], request: Request) -> None:
+def _approval(flags: FlagSet, request: Request, changes: Changes | None = None) -> Approval:
+    reason = request.reason.strip()
+    return approval_for(
+        flags.environment,
+        request.kind,
+        request.author,
+        reason,
+        request.subject,
+        version=flags.version,
+        changes=changes,
+        arguments=request.arguments,
+    )
+
+
+def _audit(
+    before: FlagSet,
+    after: FlagSet,
+    revision: Revision,
+    differences: list[FlagDiff],
+    request: Request,
+    approval: Approval,
+) -> None:
     number = f"version {after.version}: " if differences else ""
     AuditRecord.objects.create(
         at=revision.at,
@@ -173,7 +236,8 @@ def _audit(before: FlagSet, after: FlagSet, revision: Revision, differences: lis
         subject=f"{number}{request.subject}"[:200],
         reason=request.reason.strip(),
         before=_told(before, before.revision - 1, _side(differences, "before"), before.layers != after.layers),
-        after=_told(after, after.revision, _side(differences, "after"), before.layers != after.layers),
+        after=_told(after, after.revision, _side(differences, "after"), before.layers != after.layers)
+        | approval.told(),
     )
 
 
@@ -189,6 +253,21 @@ def _side(diffs: list[FlagDiff], side: str) -> dict[str, dict[str, Any]]:
 
 def diffs(flags: FlagSet, changes: Changes) -> list[FlagDiff]:
     return [flag_diff(key, flags.definitions.get(key), changes[key]) for key in sorted(changes)]
+
+
+def refuse_stale(flags: FlagSet, changes: Changes, expected: int) -> None:
+    """Raises StaleVersion where the newest version is not the expected one, with what changed since."""
+    if expected == flags.version:
+        return
+    theirs = diff(past(flags, expected), flags)
+    raise StaleVersion(expected, flags.version, theirs, diffs(flags, changes))
+
+
+def past(flags: FlagSet, number: int) -> dict[str, dict[str, Any]]:
+    """The definitions of an earlier version. Raises UnknownVersion."""
+    if not 1 <= number <= flags.version:
+        raise UnknownVersion(number, flags.version)
+    return reading.definitions_at(flags.environment, number)
 
 
 def _announce(environment_key: str, revision: int) -> None:

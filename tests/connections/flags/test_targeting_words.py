@@ -42,7 +42,10 @@ def flag(targeting: Any = None, default: Any = "off", state: str = "ENABLED") ->
             ),
             [
                 'If team is one of "red", "blue" and version is at least 2.0.0: on.',
-                'Otherwise, if email ends with "@a.b" or email contains "x": 10 % on, 90 % off, split by the targeting key.',
+                (
+                    'Otherwise, if email ends with "@a.org" or email contains "x": '
+                    "10 % on, 90 % off, split by the targeting key."
+                ),
                 "Otherwise, if team is not set: off.",
                 "Everybody else gets on.",
             ],
