@@ -104,7 +104,7 @@ def _answers() -> dict[str, str]:
     from dashboard import revisions
 
     snapshot = revisions.read_snapshot("staging", None)
-    scope = snapshot.scope(frozenset({"team-1"}))
+    scope = snapshot.scope(frozenset({"team-10"}))
 
     def bulk(scope: revisions.Snapshot, subject: str) -> ofrep.Answer:
         return scope.bulk({"targetingKey": subject, "email": "a@b.example"}, stream="/ofrep/v1/events?token=1.x")

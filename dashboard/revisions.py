@@ -9,7 +9,7 @@ breath, so a revoked key stops within the same time.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Collection, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,6 +25,7 @@ from connections.flags.keys import Holder
 from connections.flags.versions import FlagSet
 from connections.models import Environment, Revision
 from dashboard.database_thread import DatabaseThread
+from dashboard.fragments import Fragments
 
 logger = logging.getLogger(__name__)
 CHANNEL = "readywire:revisions"
@@ -51,6 +52,9 @@ class Snapshot:
     last_modified: int
     answers: dict[str, ofrep.Answer] = field(default_factory=dict, compare=False)
     """Prepared OFREP bulk answers by event stream address, where the answer is the same for every subject."""
+    fragments: Fragments = field(default_factory=Fragments, compare=False, repr=False)
+    scopes: dict[Collection[str], "Snapshot"] = field(default_factory=dict, compare=False, repr=False)
+    """What keys with tags get of it, by their tags."""
 
     @property
     def environment(self) -> str:
@@ -67,11 +71,44 @@ class Snapshot:
     @cached_property
     def definitions(self) -> bytes:
         """The body of /api/v1/definitions: flagd's JSON in an envelope."""
-        return ofrep.dump({"environment": self.environment, "revision": self.revision, "flags": self.flags.served})
+        head = ofrep.dump({"environment": self.environment, "revision": self.revision})
+        return head[:-1] + b',"flags":' + self.fragments.definitions(self.flags.served) + b"}"
 
     @cached_property
     def depends_on_context(self) -> bool:
         return ofrep.depends_on_context(self.flags.served)
+
+    def scope(self, tags: frozenset[str]) -> "Snapshot":
+        """What a key with these tags gets: a snapshot of its own, with its own ETag. Without tags: all."""
+        if not tags:
+            return self
+        if tags not in self.scopes:
+            self.scopes[tags] = Snapshot(self.flags.selected(tags), self.last_modified, fragments=self.fragments)
+        return self.scopes[tags]
+
+    def bulk(self, context: dict[str, Any], *, stream: str) -> ofrep.Answer:
+        """The OFREP answer for every flag; made once where it does not depend on the subject."""
+        if stream in self.answers:
+            return self.answers[stream]
+        flags = self.flags
+        told = {"environment": flags.environment, "revision": flags.revision, "version": flags.version}
+        answer = ofrep.bulk(
+            flags.served, context, revision=flags.revision, stream=stream, metadata=told, prepared=self._prepared
+        )
+        if not self.depends_on_context:
+            self.answers[stream] = answer
+        return answer
+
+    @cached_property
+    def _prepared(self) -> dict[str, bytes]:
+        return self.fragments.answers(self.flags.served)
+
+    def made_ready(self) -> Self:
+        """Whatever answers are joined from, made now instead of with the first answer."""
+        _ = self.etag, self.definitions, self._prepared
+        for scope in self.scopes.values():
+            scope.made_ready()
+        return self
 
 
 @dataclass(frozen=True)
@@ -224,8 +261,7 @@ class Watcher:
                     await self._woken.wait()
 
     async def _refresh(self) -> None:
-        known = {environment: snapshot.revision for environment, snapshot in self._snapshots.items()}
-        found = await self._database.run(_read, known)
+        found = await self._database.run(_read, dict(self._snapshots))
         lost = self._keys.keys() - found.keys.keys()
         self._keys, self._unknown = found.keys, set()
         self._snapshots |= {snapshot.environment: snapshot for snapshot in found.fresh}
@@ -284,16 +320,28 @@ class Watcher:
         task.add_done_callback(self._tasks.discard)
 
 
-def _read(known: dict[str, int]) -> _Reading:
-    """The keys that work, and a snapshot of each environment whose revision is not the known one."""
+def _read(held: dict[str, Snapshot]) -> _Reading:
+    """The keys that work, and a snapshot of each environment whose revision is not the one that is held."""
     revisions = Environment.objects.values_list("key", "revision")
-    return _Reading(keys.active(), [_snapshot(key) for key, revision in revisions if known.get(key) != revision])
+    fresh = [
+        read_snapshot(key, held.get(key))
+        for key, revision in revisions
+        if key not in held or held[key].revision != revision
+    ]
+    return _Reading(keys.active(), fresh)
 
 
-def _snapshot(environment: str) -> Snapshot:
+def read_snapshot(environment: str, held: Snapshot | None) -> Snapshot:
+    """What an environment serves now, ready to be sent; `held`: what it served before, of which most stays."""
     flags = reading.flag_set(environment)
     served_at = Revision.objects.values_list("at", flat=True).get(environment_id=environment, number=flags.revision)
-    return Snapshot(flags, int(served_at.timestamp()))
+    fragments = held.fragments if held else Fragments()
+    snapshot = Snapshot(flags, int(served_at.timestamp()), fragments=fragments)
+    for tags in list(held.scopes) if held else ():
+        snapshot.scope(frozenset(tags))
+    snapshot.made_ready()
+    fragments.forget(flags.served)
+    return snapshot
 
 
 _watchers: WeakKeyDictionary[asyncio.AbstractEventLoop, Watcher] = WeakKeyDictionary()

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -11,7 +12,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from connections.flags import reading
+from connections.flags import reading, tagging
 from connections.models import AuditRecord, ServerKey
 
 START = "rws_"
@@ -28,11 +29,14 @@ class Holder:
     environment: str
     name: str
     hash: str
+    tags: frozenset[str] = frozenset()
+    """It gets the flags with one of these tags, and those without any; none: all flags."""
 
 
-def create(environment_key: str, name: str, *, author: str) -> tuple[ServerKey, str]:
+def create(environment_key: str, name: str, *, author: str, tags: Collection[str] = ()) -> tuple[ServerKey, str]:
     """A new key for a server: the row, and the key itself, which nobody can read again. Raises UnknownEnvironment.
 
+    `tags` select flags (`connections.flags.tagging`); raises TagError where one is no tag.
     Several keys may carry one name: that is how a key is replaced without a pause.
     """
     key = START + secrets.token_urlsafe(32)
@@ -42,8 +46,10 @@ def create(environment_key: str, name: str, *, author: str) -> tuple[ServerKey, 
             name=name,
             prefix=key[:PREFIX_LENGTH],
             hash=key_hash(key),
+            tags=sorted(tagging.checked(tags)),
         )
-        _audit("server_key.create", row, author, before=None, after={"name": name, "prefix": row.prefix})
+        tagged = {"tags": row.tags} if row.tags else {}
+        _audit("server_key.create", row, author, before=None, after={"name": name, "prefix": row.prefix, **tagged})
     return row, key
 
 
@@ -64,8 +70,8 @@ def verify(key: str) -> Holder | None:
 
 def active() -> dict[str, Holder]:
     """Every key that works now, by its SHA-256."""
-    rows = ServerKey.objects.filter(revoked_at=None).only("pk", "environment_id", "name", "hash")
-    return {row.hash: Holder(row.pk, row.environment_id, row.name, row.hash) for row in rows}
+    rows = ServerKey.objects.filter(revoked_at=None).only("pk", "environment_id", "name", "hash", "tags")
+    return {row.hash: holder for row in rows if (holder := _holder(row))}
 
 
 def note_use(key_id: int, now: datetime) -> None:
@@ -98,7 +104,7 @@ def _stream_mac(holder: Holder) -> str:
 
 
 def _holder(row: ServerKey | None) -> Holder | None:
-    return None if row is None else Holder(row.pk, row.environment_id, row.name, row.hash)
+    return None if row is None else Holder(row.pk, row.environment_id, row.name, row.hash, frozenset(row.tags))
 
 
 def _audit(

@@ -2,14 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, Protocol
 
 from connections.flags.layers import Definition as Definition
 from connections.flags.layers import Layer, laid_over
+from connections.flags.tagging import selected
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Stored(Protocol):
     def hashes(self) -> dict[str, str]: ...
     @property
     def set_hash(self) -> str: ...
+    def only(self, keys: Iterable[str]) -> "Stored": ...
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,13 @@ class FlagSet:
             return None
         same_objects = all(known.definitions.get(key) is body for key, body in self.definitions.items())
         return known if same_objects else None
+
+    def selected(self, tags: Collection[str]) -> "FlagSet":
+        """The flags that a key with `tags` gets, under the same revision."""
+        keys = selected(self.definitions, tags)
+        known = self._known
+        some = {key: self.definitions[key] for key in keys}
+        return replace(self, definitions=some, stored=None if known is None else known.only(keys))
 
     @property
     def etag(self) -> str:
@@ -147,7 +156,8 @@ def set_hash_of(hashes: Mapping[str, str]) -> str:
 def diff(before: FlagSet | Mapping[str, Definition], after: FlagSet | Mapping[str, Definition]) -> list[FlagDiff]:
     """What changes from one set to the other, by flag key. Empty: they define the same."""
     old, new = _definitions(before), _definitions(after)
-    return [flag_diff(key, old.get(key), new.get(key)) for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
+    changed = [key for key in {*old, *new} if old.get(key) is not new.get(key) and not same(old.get(key), new.get(key))]
+    return [flag_diff(key, old.get(key), new.get(key)) for key in sorted(changed)]
 
 
 def flag_diff(key: str, before: Definition | None, after: Definition | None) -> FlagDiff:

@@ -13,6 +13,7 @@ from connections.models.flags import (
 from connections.models.layers import Overlay, Ramp
 from connections.models.proposals import BreakGlass, Notification, Proposal
 from connections.models.servers import ConnectionCount, ServerKey, ServerRun, WatchedServer
+from connections.models.use import FlagUse
 
 __all__ = [
     "AuditHead",
@@ -21,6 +22,7 @@ __all__ = [
     "ConnectionCount",
     "Definition",
     "Environment",
+    "FlagUse",
     "GuardMode",
     "Notification",
     "Overlay",

@@ -47,7 +47,7 @@ async def events(
 ) -> AsyncIterator[bytes]:
     """The bytes of one stream, until its key is revoked or the client leaves. Times are seconds."""
     snapshot = await source.snapshot(holder.environment)
-    yield _OPENING if last_event_id == str(snapshot.revision) else _OPENING + event(snapshot)
+    yield _OPENING if last_event_id == str(snapshot.revision) else _OPENING + event(snapshot.scope(holder.tags))
     sent_at = time.monotonic()
     while True:
         patience = min(heartbeat, max(0.0, sent_at + repeat - time.monotonic()))
@@ -57,7 +57,7 @@ async def events(
         if changed is not None or time.monotonic() >= sent_at + repeat:
             snapshot = changed or snapshot
             sent_at = time.monotonic()
-            yield event(snapshot)
+            yield event(snapshot.scope(holder.tags))
         else:
             yield _HEARTBEAT
 

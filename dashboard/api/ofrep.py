@@ -7,10 +7,9 @@ from django.urls import reverse
 from django.utils.http import urlencode
 
 from connections.flags import keys, ofrep
-from connections.flags.keys import Holder
 from dashboard.api import authentication
 from dashboard.api.endpoint import Refused, answer_response, endpoint, read_body
-from dashboard.revisions import Snapshot, watcher
+from dashboard.revisions import watcher
 
 
 @endpoint("POST")
@@ -18,7 +17,7 @@ async def evaluate_flag(request: HttpRequest, key: str) -> HttpResponse:
     """`POST /ofrep/v1/evaluate/flags/{key}`."""
     holder = await authentication.server(request)
     context = _context(request, key)
-    snapshot = await watcher().snapshot(holder.environment)
+    snapshot = (await watcher().snapshot(holder.environment)).scope(holder.tags)
     return answer_response(ofrep.single(snapshot.flags.served, key, context))
 
 
@@ -27,30 +26,10 @@ async def evaluate_flags(request: HttpRequest) -> HttpResponse:
     """`POST /ofrep/v1/evaluate/flags`: every flag, with an ETag and the caller's event stream."""
     holder = await authentication.server(request)
     context = _context(request, None)
-    snapshot = await watcher().snapshot(holder.environment)
-    answer = _bulk(snapshot, holder, context)
-    return answer_response(ofrep.unless_matched(answer, request.headers.get("If-None-Match")))
-
-
-def _bulk(snapshot: Snapshot, holder: Holder, context: dict[str, Any]) -> ofrep.Answer:
-    """The prepared answer of this revision and key, where it does not depend on the subject."""
+    snapshot = (await watcher().snapshot(holder.environment)).scope(holder.tags)
     address = f"{reverse('ofrep_events')}?{urlencode({'token': keys.stream_token(holder)})}"
-    if address in snapshot.answers:
-        return snapshot.answers[address]
-    answer = ofrep.bulk(
-        snapshot.flags.served,
-        context,
-        revision=snapshot.revision,
-        stream=address,
-        metadata={
-            "environment": snapshot.environment,
-            "revision": snapshot.revision,
-            "version": snapshot.flags.version,
-        },
-    )
-    if not snapshot.depends_on_context:
-        snapshot.answers[address] = answer
-    return answer
+    answer = snapshot.bulk(context, stream=address)
+    return answer_response(ofrep.unless_matched(answer, request.headers.get("If-None-Match")))
 
 
 def _context(request: HttpRequest, key: str | None) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def flag(targeting: Any = None, default: Any = "off", state: str = "ENABLED") ->
                     "if": [
                         {"and": [{"in": [TEAM, ["red", "blue"]]}, {"sem_ver": [VERSION, ">=", "2.0.0"]}]},
                         "on",
-                        {"or": [{"ends_with": [EMAIL, "@a.b"]}, {"in": ["x", EMAIL]}]},
+                        {"or": [{"ends_with": [EMAIL, "@a.org"]}, {"in": ["x", EMAIL]}]},
                         {"fractional": [["on", 10], ["off", 90]]},
                         {"if": [{"!": [TEAM]}, "off", "on"]},
                     ]
