@@ -80,16 +80,16 @@ def _measured(flags: int, changes: int) -> dict[str, str]:
 def _changes(count: int) -> dict[str, str]:
     """Each change, and each time a web process makes what it serves ready."""
     from connections.flags import control
-    from dashboard import revisions
+    from dashboard import snapshots
 
     writing, building = [], []
-    held = revisions.read_snapshot("staging", None)
+    held = snapshots.read_snapshot("staging", None)
     for number in range(count):
         version = 3 + number
         began = time.perf_counter()
         control.change("staging", {"feature-2": "off" if number % 2 else "on"}, expected_version=version, **WHO)
         written = time.perf_counter()
-        held = revisions.read_snapshot("staging", held)
+        held = snapshots.read_snapshot("staging", held)
         assert held.definitions
         building.append((time.perf_counter() - written) * 1000)
         writing.append((written - began) * 1000)
@@ -101,17 +101,17 @@ def _changes(count: int) -> dict[str, str]:
 
 def _answers() -> dict[str, str]:
     from connections.flags import ofrep
-    from dashboard import revisions
+    from dashboard import snapshots
 
-    snapshot = revisions.read_snapshot("staging", None)
+    snapshot = snapshots.read_snapshot("staging", None)
     scope = snapshot.scope(frozenset({"team-10"}))
 
-    def bulk(scope: revisions.Snapshot, subject: str) -> ofrep.Answer:
+    def bulk(scope: snapshots.Snapshot, subject: str) -> ofrep.Answer:
         return scope.bulk({"targetingKey": subject, "email": "a@b.example"}, stream="/ofrep/v1/events?token=1.x")
 
     subjects = iter(range(10**9))
     return {
-        "the first snapshot of a web process, ms": _timed(lambda: revisions.read_snapshot("staging", None), 5),
+        "the first snapshot of a web process, ms": _timed(lambda: snapshots.read_snapshot("staging", None), 5),
         "definitions, bytes": f"{len(snapshot.definitions)}",
         "definitions for a key with one tag, bytes": f"{len(scope.definitions)}",
         "bulk answer, each subject another, ms": _timed(lambda: bulk(snapshot, str(next(subjects))), 10),

@@ -9,10 +9,9 @@ breath, so a revoked key stops within the same time.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Collection, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any, Self
 from weakref import WeakKeyDictionary
 
@@ -20,12 +19,12 @@ import redis.asyncio
 from django.conf import settings
 from django.utils import timezone
 
-from connections.flags import control, keys, ofrep, reading
+from connections.flags import control, keys, reports
 from connections.flags.keys import Holder
-from connections.flags.versions import FlagSet
-from connections.models import Environment, Revision
+from connections.models import Environment
 from dashboard.database_thread import DatabaseThread
-from dashboard.fragments import Fragments
+from dashboard.inbox import Inbox
+from dashboard.snapshots import Snapshot, read_snapshot
 
 logger = logging.getLogger(__name__)
 CHANNEL = "readywire:revisions"
@@ -45,73 +44,6 @@ class Unavailable(Exception):  # noqa: N818 (a state, told as HTTP's 503)
 
 
 @dataclass(frozen=True)
-class Snapshot:
-    """What one environment serves at one revision, ready to be sent. `last_modified`: Unix time, whole seconds."""
-
-    flags: FlagSet
-    last_modified: int
-    answers: dict[str, ofrep.Answer] = field(default_factory=dict, compare=False)
-    """Prepared OFREP bulk answers by event stream address, where the answer is the same for every subject."""
-    fragments: Fragments = field(default_factory=Fragments, compare=False, repr=False)
-    scopes: dict[Collection[str], "Snapshot"] = field(default_factory=dict, compare=False, repr=False)
-    """What keys with tags get of it, by their tags."""
-
-    @property
-    def environment(self) -> str:
-        return self.flags.environment
-
-    @property
-    def revision(self) -> int:
-        return self.flags.revision
-
-    @cached_property
-    def etag(self) -> str:
-        return self.flags.etag
-
-    @cached_property
-    def definitions(self) -> bytes:
-        """The body of /api/v1/definitions: flagd's JSON in an envelope."""
-        head = ofrep.dump({"environment": self.environment, "revision": self.revision})
-        return head[:-1] + b',"flags":' + self.fragments.definitions(self.flags.served) + b"}"
-
-    @cached_property
-    def depends_on_context(self) -> bool:
-        return ofrep.depends_on_context(self.flags.served)
-
-    def scope(self, tags: frozenset[str]) -> "Snapshot":
-        """What a key with these tags gets: a snapshot of its own, with its own ETag. Without tags: all."""
-        if not tags:
-            return self
-        if tags not in self.scopes:
-            self.scopes[tags] = Snapshot(self.flags.selected(tags), self.last_modified, fragments=self.fragments)
-        return self.scopes[tags]
-
-    def bulk(self, context: dict[str, Any], *, stream: str) -> ofrep.Answer:
-        """The OFREP answer for every flag; made once where it does not depend on the subject."""
-        if stream in self.answers:
-            return self.answers[stream]
-        flags = self.flags
-        told = {"environment": flags.environment, "revision": flags.revision, "version": flags.version}
-        answer = ofrep.bulk(
-            flags.served, context, revision=flags.revision, stream=stream, metadata=told, prepared=self._prepared
-        )
-        if not self.depends_on_context:
-            self.answers[stream] = answer
-        return answer
-
-    @cached_property
-    def _prepared(self) -> dict[str, bytes]:
-        return self.fragments.answers(self.flags.served)
-
-    def made_ready(self) -> Self:
-        """Whatever answers are joined from, made now instead of with the first answer."""
-        _ = self.etag, self.definitions, self._prepared
-        for scope in self.scopes.values():
-            scope.made_ready()
-        return self
-
-
-@dataclass(frozen=True)
 class _Reading:
     keys: dict[str, Holder]
     fresh: list[Snapshot]
@@ -126,6 +58,7 @@ class Watcher:
         self._database = DatabaseThread("revisions")
         self.reports = DatabaseThread("reports")
         """For what programs and the clock write: a writer waiting for the database must not hold up the poll."""
+        self.inbox = Inbox(lambda told: self.reports.run(reports.record_all, told))
         self._snapshots: dict[str, Snapshot] = {}
         self._keys: dict[str, Holder] = {}
         self._unknown: set[str] = set()
@@ -329,19 +262,6 @@ def _read(held: dict[str, Snapshot]) -> _Reading:
         if key not in held or held[key].revision != revision
     ]
     return _Reading(keys.active(), fresh)
-
-
-def read_snapshot(environment: str, held: Snapshot | None) -> Snapshot:
-    """What an environment serves now, ready to be sent; `held`: what it served before, of which most stays."""
-    flags = reading.flag_set(environment)
-    served_at = Revision.objects.values_list("at", flat=True).get(environment_id=environment, number=flags.revision)
-    fragments = held.fragments if held else Fragments()
-    snapshot = Snapshot(flags, int(served_at.timestamp()), fragments=fragments)
-    for tags in list(held.scopes) if held else ():
-        snapshot.scope(frozenset(tags))
-    snapshot.made_ready()
-    fragments.forget(flags.served)
-    return snapshot
 
 
 _watchers: WeakKeyDictionary[asyncio.AbstractEventLoop, Watcher] = WeakKeyDictionary()

@@ -58,6 +58,8 @@ class Preview:
     restores: int | None = None
     ends: tuple[str, ...] = ()
     """The flags whose ramps it would end."""
+    stays: tuple[Layer, ...] = ()
+    """The kills and breakers over its flags: they go on being served."""
 
     @property
     def empty(self) -> bool:

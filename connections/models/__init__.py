@@ -11,6 +11,7 @@ from connections.models.flags import (
     flag_key_validator,
 )
 from connections.models.layers import Overlay, Ramp
+from connections.models.plans import Drill, TeamPlan
 from connections.models.proposals import BreakGlass, Notification, Proposal
 from connections.models.servers import ConnectionCount, ServerKey, ServerRun, WatchedServer
 from connections.models.use import FlagUse
@@ -21,6 +22,7 @@ __all__ = [
     "BreakGlass",
     "ConnectionCount",
     "Definition",
+    "Drill",
     "Environment",
     "FlagUse",
     "GuardMode",
@@ -31,6 +33,7 @@ __all__ = [
     "Revision",
     "ServerKey",
     "ServerRun",
+    "TeamPlan",
     "Version",
     "VersionChange",
     "WatchedServer",

@@ -60,9 +60,11 @@ class Version(Numbered):
         REVERT = "revert"
         PLAN = "plan"
         PROMOTION = "promotion"
+        IMPORT = "import"
+        OWN_PLAN = "own_plan"
+        """A plan of the team's own, run by whoever chose its values, or by a program: nobody else has seen it."""
         RAMP = "ramp_completed"
         """A ramp came to its end by the clock: its variant is what the flag serves."""
-        IMPORT = "import"
 
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveBigIntegerField()

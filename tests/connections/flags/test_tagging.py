@@ -44,7 +44,7 @@ def test_a_key_carries_its_tags(staging: Flags) -> None:
     assert holder.tags == {"chat", "shop"}
     assert keys.active()[holder.hash] == holder
     assert row.tags == ["chat", "shop"]
-    assert AuditRecord.objects.get(action="server_key.create").after["tags"] == ["chat", "shop"]
+    assert (AuditRecord.objects.get(action="server_key.create").after or {})["tags"] == ["chat", "shop"]
     with pytest.raises(TagError):
         keys.create("staging", "chat-2", author="alice", tags=["Chat!"])
 

@@ -106,7 +106,7 @@ def _nested(depth: int) -> str:
     return '{"context": {"a": ' + '{"b": ' * depth + "1" + "}" * depth + "}}"
 
 
-HOSTILE = {
+HOSTILE: dict[str, tuple[str | bytes, int]] = {
     "deep": (_nested(100_000), 413),
     "deeper than Python": (_nested(20_000), 400),
     "deep enough": (_nested(200), 200),
