@@ -19,9 +19,10 @@ import redis.asyncio
 from django.conf import settings
 from django.utils import timezone
 
-from connections.flags import control, keys, reports
+from connections.flags import control, keys, reports, using
 from connections.flags.keys import Holder
 from connections.models import Environment
+from dashboard.counting_uses import UseCounter
 from dashboard.database_thread import DatabaseThread
 from dashboard.inbox import Inbox
 from dashboard.snapshots import Snapshot, read_snapshot
@@ -59,6 +60,7 @@ class Watcher:
         self.reports = DatabaseThread("reports")
         """For what programs and the clock write: a writer waiting for the database must not hold up the poll."""
         self.inbox = Inbox(lambda told: self.reports.run(reports.record_all, told))
+        self.uses = UseCounter()
         self._snapshots: dict[str, Snapshot] = {}
         self._keys: dict[str, Holder] = {}
         self._unknown: set[str] = set()
@@ -76,6 +78,7 @@ class Watcher:
         self._keep(self._watch())
         self._keep(self._listen())
         self._keep(self._tick())
+        self._keep(self.uses.write_for_ever(lambda taken: self.reports.run(using.record, taken)))
         return self
 
     async def __aenter__(self) -> Self:

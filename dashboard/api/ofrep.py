@@ -18,7 +18,10 @@ async def evaluate_flag(request: HttpRequest, key: str) -> HttpResponse:
     holder = await authentication.server(request)
     context = _context(request, key)
     snapshot = (await watcher().snapshot(holder.environment)).scope(holder.tags)
-    return answer_response(ofrep.single(snapshot.flags.served, key, context))
+    evaluation = ofrep.evaluated(snapshot.flags.served, key, context)
+    if evaluation.ok:
+        watcher().uses.evaluated(holder, evaluation.key, evaluation.variant)
+    return answer_response(ofrep.answered(evaluation, snapshot.flags.served))
 
 
 @endpoint("POST")
@@ -29,6 +32,7 @@ async def evaluate_flags(request: HttpRequest) -> HttpResponse:
     snapshot = (await watcher().snapshot(holder.environment)).scope(holder.tags)
     address = f"{reverse('ofrep_events')}?{urlencode({'token': keys.stream_token(holder)})}"
     answer = snapshot.bulk(context, stream=address)
+    watcher().uses.answered_all(holder)
     return answer_response(ofrep.unless_matched(answer, request.headers.get("If-None-Match")))
 
 
