@@ -1,19 +1,23 @@
 """Every address of the product."""
 
+from django.conf import settings
 from django.urls import URLPattern, URLResolver, include, path
 
 from dashboard.views import (
     audit,
     chart_data,
+    flag,
     flags,
     overview,
     plans,
     policy,
     practice,
+    promote,
     proposals,
     race_checks,
     residents,
     rollback,
+    sessions,
     signin,
     target,
     targets_edit,
@@ -52,6 +56,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("flags/<slug:environment_key>/restore/<int:number>/", flags.restore, name="restore"),
     path("flags/<slug:environment_key>/known-good/<int:number>/", flags.known_good, name="known_good"),
     path("flags/<slug:environment_key>/revisions/<int:number>/", flags.revision, name="revision"),
+    path("flags/<slug:environment_key>/promote/", promote.promote, name="promote"),
+    # After every other page below an environment: their names cannot be flags (connections/flags/definitions.py).
+    path("flags/<slug:environment_key>/<str:flag_key>/", flag.flag, name="flag"),
+    path("flags/<slug:environment_key>/<str:flag_key>/kill/", flag.kill, name="kill"),
+    path("flags/<slug:environment_key>/<str:flag_key>/lift/<slug:kind>/", flag.lift, name="lift"),
+    path("flags/<slug:environment_key>/<str:flag_key>/ramp/", flag.ramp, name="ramp"),
+    path("flags/<slug:environment_key>/<str:flag_key>/ramp/<slug:verb>/", flag.ramp_verb, name="ramp_verb"),
     path("rollback/", rollback.rollback, name="rollback"),
     path("rollback/plans/new/", plans.make, name="plan_make"),
     path("rollback/plans/<slug:plan_key>/", plans.edit, name="plan_edit"),
@@ -66,6 +77,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("audit/", audit.audit, name="audit"),
     path("signin/", signin.signin, name="signin"),
     path("signin/<str:token>/", signin.signin_link, name="signin_link"),
+    path("sessions/", sessions.sessions, name="sessions"),
+    path("sessions/<int:number>/end/", sessions.end, name="session_end"),
+    path("sessions/end-others/", sessions.end_others, name="sessions_end_others"),
     path("signout/", signin.signout, name="signout"),
     path("", include("dashboard.api.urls")),
 ]
+if settings.OIDC_ISSUER:
+    # /signin/oidc/login/ and /signin/oidc/login/callback/
+    urlpatterns.append(path("signin/", include("allauth.socialaccount.providers.openid_connect.urls")))

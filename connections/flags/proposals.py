@@ -24,7 +24,10 @@ from connections.flags.errors import (
     StaleProposal,
     UnknownProposal,
 )
+from connections.flags.making_way import refuse_under_layers
+from connections.flags.overlays import lift
 from connections.flags.policy import apply_policy
+from connections.flags.ramping import finish_ramp, reopen_ramp, start_ramp
 from connections.flags.versions import FlagDiff, diff, same
 from connections.models import AuditRecord, Environment, Proposal
 
@@ -32,7 +35,13 @@ LASTS = timedelta(hours=24)
 """After a day nobody remembers what was looked at; it can be proposed again."""
 Verb = Callable[..., Any]
 """Called as verb(environment_key, author=..., reason=..., **arguments)."""
-VERBS: dict[str, Verb] = {"policy": apply_policy}
+VERBS: dict[str, Verb] = {
+    "policy": apply_policy,
+    "lift": lift,
+    "ramp_start": start_ramp,
+    "ramp_finish": finish_ramp,
+    "ramp_reopen": reopen_ramp,
+}
 """Acts that are more than definitions, by kind: performed by their verb, with the arguments of the request."""
 
 
@@ -87,8 +96,9 @@ def approve(number: int, *, by: str, note: str = "") -> Proposal:
         if not proposal.people:
             return _second(proposal, by, note)
         _decide(proposal, Proposal.State.APPROVED, by, note)
-        _audit(proposal, by, "proposal.approved", note)
         proposal.revision = _perform(proposal, by)
+        # After the act: everybody locks the environment before the audit trail.
+        _audit(proposal, by, "proposal.approved", note)
         proposal.save(update_fields=["revision"])
         return proposal
 
@@ -186,6 +196,7 @@ def _append(proposal: Proposal) -> None:
         raise StaleProposal(proposal.pk, theirs, diff(_only(_base(proposal), proposal), _wanted(proposal)))
     wanted: dict[str, dict[str, Any] | None] = dict(proposal.changes or {})
     changes = {key: body for key, body in wanted.items() if not same(flags.definitions.get(key), body)}
+    refuse_under_layers(flags, changes)
     append(flags, changes, Request(proposal.act, proposal.proposed_by, proposal.reason, proposal.subject))
 
 

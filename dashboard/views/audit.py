@@ -38,6 +38,8 @@ WORDS = {
     "practice.started": "Started a fault",
     "practice.ended": "Ended a fault",
     "person.added": "Added a person",
+    "person.identity": "Tied a person to OpenID",
+    "session.ended": "Ended a session",
     "person.role": "Changed a role",
     "token.created": "Created an API token",
     "token.revoked": "Revoked an API token",
