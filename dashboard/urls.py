@@ -6,6 +6,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from dashboard.views import (
     audit,
     chart_data,
+    flag_edit,
     flags,
     overview,
     policy,
@@ -47,6 +48,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("flags/break-glass/<slug:environment_key>/", proposals.break_the_glass, name="break_glass"),
     path("flags/policy/<slug:environment_key>/", policy.policy, name="policy"),
     path("flags/<slug:environment_key>/change/", flags.change, name="change"),
+    path("flags/<slug:environment_key>/new-flag/", flag_edit.new, name="flag_new"),
+    path("flags/<slug:environment_key>/<str:flag>/edit/", flag_edit.edit, name="flag_edit"),
+    path("flags/<slug:environment_key>/<str:flag>/remove/", flag_edit.remove, name="flag_remove"),
     path("flags/<slug:environment_key>/undo/<int:number>/", flags.undo, name="undo"),
     path("flags/<slug:environment_key>/restore/<int:number>/", flags.restore, name="restore"),
     path("flags/<slug:environment_key>/known-good/<int:number>/", flags.known_good, name="known_good"),

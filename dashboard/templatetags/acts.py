@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from connections.flags.merging import ABSENT
 from connections.flags.versions import FieldDiff, FlagDiff
 from dashboard.queries.practice import notes
 from probes.models import Target
@@ -62,6 +63,18 @@ def as_json(value: Any) -> str:
 @register.filter
 def has_error(errors: dict[str, str], name: str) -> bool:
     return name in errors
+
+
+@register.filter
+def said(errors: dict[str, str], name: str) -> str:
+    """What is wrong with one field."""
+    return errors.get(name, "")
+
+
+@register.filter
+def side(value: Any) -> str:
+    """One side of a three-way difference."""
+    return "absent" if value is ABSENT else json.dumps(value, ensure_ascii=False)[:LONGEST_VALUE]
 
 
 def _pairs(one: FlagDiff) -> list[tuple[str, str | None, str | None]]:
