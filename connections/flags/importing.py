@@ -7,6 +7,7 @@ from django.db import transaction
 from connections.flags import reading
 from connections.flags.changing import Changes, Preview, Request, append, diffs, refuse_stale, take
 from connections.flags.definitions import check
+from connections.flags.making_way import refuse_under_layers
 from connections.flags.plans import changes_back
 from connections.flags.versions import Definition, FlagSet
 from connections.models import Version
@@ -15,9 +16,11 @@ from connections.models import Version
 def preview_import(
     environment_key: str, definitions: Mapping[str, Definition], *, keep_others: bool = False
 ) -> Preview:
-    """What `import_flags` would do now. Writes nothing. Raises UnknownEnvironment."""
+    """What `import_flags` would do now. Writes nothing. Raises UnknownEnvironment or UnderLayer."""
     flags = reading.flag_set(environment_key)
-    return Preview(flags.environment, flags.version, tuple(diffs(flags, _changes(flags, definitions, keep_others))))
+    changes = _changes(flags, definitions, keep_others)
+    refuse_under_layers(flags, changes)
+    return Preview(flags.environment, flags.version, tuple(diffs(flags, changes)))
 
 
 def import_flags(
@@ -32,7 +35,7 @@ def import_flags(
     """Serve exactly these definitions, as one version; flags that are not among them go, unless `keep_others`.
 
     Without `expected_version`, whatever is served now. Raises BadDefinition, StaleVersion, ReasonMissing,
-    NothingToChange or UnknownEnvironment; then nothing was written.
+    NothingToChange, UnderLayer or UnknownEnvironment; then nothing was written.
     """
     for key, definition in definitions.items():
         check(key, definition)
@@ -40,6 +43,7 @@ def import_flags(
         flags = take(environment_key, reason)
         changes = _changes(flags, definitions, keep_others)
         refuse_stale(flags, changes, flags.version if expected_version is None else expected_version)
+        refuse_under_layers(flags, changes)
         return append(flags, changes, Request(Version.Kind.IMPORT, author, reason, ", ".join(sorted(changes))))
 
 

@@ -58,13 +58,14 @@ class Look:
 def propose(needed: NeedsSecondPerson, *, by_person: bool) -> Proposal:
     """Store the act that was refused for want of a second person.
 
-    Raises ReasonMissing, whatever the policy says: whoever approves must know why.
+    Raises ReasonMissing, whatever the policy says: whoever approves must know why; and NeedsSecondPerson again where
+    the act cannot be stored.
     """
     if len(needed.reason.split()) < REASON_WORDS:
         raise ReasonMissing
     by_verb = needed.kind in VERBS
     if (needed.arguments if by_verb else needed.changes) is None:
-        raise LookupError(f"{needed.kind}: nothing says how to perform this later")
+        raise needed  # Nothing says how to perform it later.
     at = timezone.now()
     with transaction.atomic():
         proposal = Proposal.objects.create(

@@ -16,6 +16,7 @@ ACTS = {
     "change": "Change",
     "promotion": "Promote",
     "policy": "Change the policy",
+    "own_plan": "Run the plan",
     "ramp_start": "Ramp",
     "ramp_finish": "Finish the ramp of",
     "ramp_reopen": "Reopen the ramp of",
