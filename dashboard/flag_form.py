@@ -16,6 +16,18 @@ JSON = ("variants", "targeting", "schema", "more")
 LONGEST = 100_000
 NAMED = {"safe": "safeVariant", "owner": "owner", "remove_by": "removeBy", "description": "description"}
 """Metadata with fields of their own; any other stands as JSON in `more`."""
+LABELS = {
+    "flag_key": "Key",
+    "variants": "Variants",
+    "default": "Served to everybody",
+    "safe": "Safe variant",
+    "targeting": "Rules",
+    "owner": "Owner",
+    "remove_by": "Remove by",
+    "schema": "Schema",
+    "tags": "Tags",
+    "more": "Other metadata",
+}
 FIELD_OF = {"defaultVariant": "default", "metadata": "more", "state": "enabled", "text": "variants"}
 
 
@@ -62,6 +74,12 @@ class FlagForm:
         form = cls(enabled=sent.get("enabled") == "yes", **typed)  # type: ignore[arg-type]  # all text
         form.flag_key = key or form.flag_key.strip()
         return form
+
+    @property
+    def summary(self) -> list[tuple[str, str]]:
+        """(field, what is wrong with it, beginning with its name), in the order of the page."""
+        said = {name: f"{LABELS[name]}: {text}" if name in LABELS else text for name, text in self.errors.items()}
+        return sorted(said.items(), key=lambda one: (*LABELS, *said).index(one[0]))
 
     def hidden(self) -> dict[str, str]:
         """Everything typed, for the form that confirms it."""

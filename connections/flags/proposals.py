@@ -53,6 +53,8 @@ class Look:
     """What approving it would change."""
     theirs: tuple[FlagDiff, ...] = ()
     """What others changed in its flags since; then it cannot be approved."""
+    done: bool = False
+    """What it wants is served already."""
 
 
 def propose(needed: NeedsSecondPerson, *, by_person: bool) -> Proposal:
@@ -138,7 +140,8 @@ def look(proposal: Proposal) -> Look:
     theirs = _moved(proposal, flags.definitions)
     shown = _base(proposal) if theirs or proposal.state != Proposal.State.OPEN else flags.definitions
     yours = [one for one in diff(_only(shown, proposal), _wanted(proposal)) if one.fields]
-    return Look(tuple(yours), tuple(theirs))
+    done = not diff(_only(flags.definitions, proposal), _wanted(proposal))
+    return Look(tuple(yours), tuple(theirs), done)
 
 
 def _open(number: int) -> Proposal:

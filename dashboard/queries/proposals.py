@@ -52,7 +52,9 @@ class Review:
     @property
     def sentence(self) -> str:
         count = len(self.revisions)
-        return f"{plural(count, 'revision')} made alone." if count else "Nothing was done alone."
+        if count:
+            return f"{plural(count, 'revision')} made alone."
+        return "Nothing was done alone yet." if self.in_force else "Nothing was done alone."
 
 
 @dataclass(frozen=True)

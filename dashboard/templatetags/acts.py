@@ -38,6 +38,18 @@ def moment(at: datetime | str | None) -> SafeString | str:
     return format_html('<time datetime="{}" title="{}">{}</time>', instant.isoformat(), whole, shown)
 
 
+@register.filter
+def coming(at: datetime | None) -> SafeString | str:
+    """A clock time that lies ahead, to the minute; on another day, with its date."""
+    if at is None:
+        return ""
+    instant = timezone.localtime(at)
+    today = instant.date() == timezone.localtime().date()
+    shown = f"{instant:%H:%M}" if today else f"{instant.day} {instant:%b, %H:%M}"
+    whole = f"{instant:%Y-%m-%d %H:%M:%S %Z}"
+    return format_html('<time datetime="{}" title="{}">{}</time>', instant.isoformat(), whole, shown)
+
+
 @register.inclusion_tag("acts/diff.html")
 def flag_diff(diffs: list[FlagDiff]) -> dict[str, Any]:
     """The differences as removed and added lines: the served variant first, other fields as JSON."""

@@ -156,6 +156,7 @@ def _act(draft: Draft, request: HttpRequest) -> Act:
         address=draft.address,
         back=f"{reverse('flags')}?env={draft.stage.key}",
         hidden={**draft.form.hidden(), **chosen, "base": str(draft.base)},
+        chips=(),
         page="flags/edit.html",
         extra={**_context(draft), "asked": True, "problem": _in_the_way(draft.current, key, body)},
     )

@@ -122,7 +122,7 @@ def test_a_mistake_inside_an_object_names_its_line(rosa: Client) -> None:
     schema = '{"type": "string", "maxLength": 5}'
     page = rosa.post(EDIT, typed(schema=schema))
     assert page.status_code == 422
-    assert "Line 3: variants.long" in text(page)
+    assert "Variants: Line 3: variants.long" in text(page)
 
 
 @pytest.mark.parametrize("key", ["", "a b", "x" * 101, "ä", "../etc"])
