@@ -55,6 +55,7 @@ def flags_state(environment_key: str, *, now: datetime | None = None) -> dict[st
         "version": served.version.number if served else 0,
         "at": served.at.isoformat() if served else "",
         "author": served.author if served else "",
+        "approved_by": served.approved_by if served else "",
         "reason": served.reason if served else "",
         "held": len(held),
         "total": len(counted),

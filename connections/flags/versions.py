@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
@@ -67,7 +68,23 @@ class FlagSet:
 
 def canonical_json(value: Any) -> str:
     """The one text of a JSON value: keys sorted, no spaces, non-ASCII as it is. Raises ValueError on NaN."""
+    text = _dumped(value)
+    # PostgreSQL's jsonb writes 1e+16 out as a whole number, and knows no -0.0: the text is the same there and here.
+    return _dumped(_settled(json.loads(text))) if "e+" in text or "-0.0" in text else text
+
+
+def _dumped(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def _settled(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _settled(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_settled(inner) for inner in value]
+    if isinstance(value, float) and "e+" in repr(value):
+        return int(Decimal(repr(value)))
+    return 0.0 if value == 0 and isinstance(value, float) else value
 
 
 def same(left: Any, right: Any) -> bool:
@@ -82,7 +99,11 @@ def definition_hash(definition: Definition) -> str:
 
 def set_hash(definitions: Mapping[str, Definition]) -> str:
     """SHA-256, hexadecimal, of a whole set: order of the flags does not matter."""
-    hashes = {key: definition_hash(definition) for key, definition in definitions.items()}
+    return set_hash_of({key: definition_hash(definition) for key, definition in definitions.items()})
+
+
+def set_hash_of(hashes: Mapping[str, str]) -> str:
+    """The hash of a set from its definitions' hashes by key."""
     return hashlib.sha256(canonical_json(hashes).encode()).hexdigest()
 
 

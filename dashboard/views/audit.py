@@ -10,6 +10,7 @@ from django.views.decorators.http import require_safe
 
 from connections.models import AuditRecord, Environment
 from dashboard.permissions import VIEWER, require
+from dashboard.queries.trail import trail
 
 PAGE = 50
 WORDS = {
@@ -18,6 +19,20 @@ WORDS = {
     "flags.plan": "Ran a plan",
     "flags.promotion": "Promoted flags",
     "flags.known_good": "Marked known-good",
+    "policy.changed": "Changed a policy",
+    "proposal.made": "Proposed",
+    "proposal.seconded": "Approved first of two",
+    "proposal.approved": "Approved",
+    "proposal.rejected": "Rejected",
+    "proposal.withdrawn": "Withdrew",
+    "glass.broken": "Broke the glass",
+    "glass.ended": "Ended acting alone",
+    "glass.reviewed": "Closed a review",
+    "flags.import": "Imported flags",
+    "flags.drill": "Rehearsed a plan",
+    "plan.made": "Made a plan",
+    "plan.edited": "Changed a plan",
+    "plan.removed": "Removed a plan",
     "race_check.started": "Started a race check",
     "race_check.cancelled": "Cancelled a race check",
     "practice.started": "Started a fault",
@@ -56,6 +71,7 @@ def audit(request: HttpRequest) -> HttpResponse:
         "filtered": any(asked.values()),
         "people": _distinct("actor"),
         "environments": Environment.objects.all(),
+        "trail": trail(),
         "acts": [(act, words_for(act)) for act in _distinct("action")],
     }
     return render(request, "audit/page.html", context)

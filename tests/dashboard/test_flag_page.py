@@ -2,15 +2,16 @@
 
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from connections.flags import control, reading
+from connections.flags import control, proposals, reading
 from connections.flags.evaluation import evaluate
-from connections.models import Overlay, Ramp, Revision
+from connections.models import Environment, Overlay, Ramp, Revision
 from probes.engine.outcome import FailureKind
 from probes.recording import record
 from tests.dashboard.test_flags_page import WHY, change, form_of
@@ -230,10 +231,30 @@ def test_a_change_of_a_flag_under_a_ramp_names_the_cure_and_a_rollback_ends_it(r
     assert served() == "dependency_gate"
 
 
-def test_an_older_change_of_a_flag_now_under_a_ramp_is_not_undone_beside_it(rosa: Client) -> None:
+def test_undoing_an_older_change_of_a_flag_ends_the_ramp_over_it(rosa: Client) -> None:
     change(FLAG, "immediate")
     start_ramp()
-    assert "has a ramp under way" in words(rosa, "/flags/staging/undo/2/")
+    assert f"immediate dependency_gate The ramp of {FLAG} ends with it." in words(rosa, "/flags/staging/undo/2/")
+    act(rosa, "/flags/staging/undo/2/")
+    assert (served(), Ramp.objects.get().state) == ("dependency_gate", "aborted")
+
+
+def test_where_two_people_are_asked_for_a_lift_and_a_ramp_wait_and_a_kill_does_not(rosa: Client) -> None:
+    Environment.objects.filter(key="staging").update(four_eyes=True)
+    control.kill("staging", FLAG, **WHO)
+    for address, sent in (
+        (f"{PAGE}lift/kill/", {}),
+        ("/flags/staging/client-ack/ramp/", {"variant": "off", "steps": "10 % for 5 min\n100 %"}),
+    ):
+        answer = act(rosa, f"{address}?{urlencode(sent)}", **sent)
+        assert answer["Location"].startswith("/flags/proposals/")
+        number = int(answer["Location"].rstrip("/").rpartition("/")[2])
+        proposals.approve(number, by="Ada")
+    assert Revision.objects.get(environment="staging", number=3).approved_by == "Ada"
+    assert (served(), [one.flag for one in reading.flag_set("staging").layers]) == ("dependency_gate", ["client-ack"])
+    finish = act(rosa, "/flags/staging/client-ack/ramp/finish/")
+    proposals.approve(int(finish["Location"].rstrip("/").rpartition("/")[2]), by="Ada")
+    assert (Ramp.objects.get().state, served(flag="client-ack")) == ("completed", "off")
 
 
 # Promotion

@@ -13,6 +13,7 @@ from connections.flags.control import Preview
 from connections.flags.errors import NothingToChange
 from connections.flags.plans import PLANS
 from connections.models import Revision
+from dashboard.management.shown import show_diffs
 from dashboard.management.usage import OneLineCommand, UsageError, author
 
 ALREADY = "nothing would change: already so."
@@ -49,11 +50,7 @@ class Command(OneLineCommand):
     def _show(self, preview: Preview, plan: str) -> None:
         restores = f" (back to version {preview.restores})" if preview.restores else ""
         self.stdout.write(f"{preview.environment}, {plan}{restores}, after version {preview.version}:")
-        for diff in preview.diffs:
-            self.stdout.write(f"  {diff.flag}: {diff.before or 'absent'} -> {diff.after or 'absent'}")
-            for change in diff.fields:
-                if change.field != "defaultVariant":
-                    self.stdout.write(f"    {change.field}: {change.before!r} -> {change.after!r}")
+        show_diffs(self.stdout, preview.diffs)
 
     def _run(self, environment: str, plan: str, options: dict[str, Any]) -> None:
         try:
