@@ -40,6 +40,7 @@ def flags(request: HttpRequest) -> HttpResponse:
         "environments": queries_flags.environments(),
         "state": queries_flags.flags_state(stage.key),
         "rows": queries_flags.flag_rows(current.definitions, laid_over_flags(stage.key)),
+        "next_stage": queries_flags.stage_after(stage),
         "history": history,
         "older": older,
         "known_good": good.number if good else None,

@@ -36,7 +36,7 @@ class Command(OneLineCommand):
         if not environment:
             raise UsageError("Name the environment: --environment staging.")
         preview = control.preview_plan(environment, plan)
-        if not preview.diffs:
+        if preview.empty:
             self.stdout.write(f"{environment}, {plan}: {ALREADY}")
             return
         if not options["dry_run"]:
@@ -51,6 +51,8 @@ class Command(OneLineCommand):
         restores = f" (back to version {preview.restores})" if preview.restores else ""
         self.stdout.write(f"{preview.environment}, {plan}{restores}, after version {preview.version}:")
         show_diffs(self.stdout, preview.diffs)
+        for flag in preview.ends:
+            self.stdout.write(f"  {flag}: its ramp ends")
 
     def _run(self, environment: str, plan: str, options: dict[str, Any]) -> None:
         try:
@@ -58,5 +60,6 @@ class Command(OneLineCommand):
         except NothingToChange:  # somebody else did it between the preview and the change
             self.stdout.write(f"{environment}, {plan}: {ALREADY}")
             return
-        revision = Revision.objects.get(version=version)
+        # A version is served again, without a new one, where only a ramp ended.
+        revision = Revision.objects.filter(version=version).latest("number")
         self.stdout.write(f"{environment} serves version {version.number}, revision {revision.number}.")
