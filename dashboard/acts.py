@@ -66,6 +66,10 @@ class Act:
     """What others changed since the person opened the page."""
     page: str = "acts/page.html"
     extra: Mapping[str, Any] = field(default_factory=dict)
+    proposes: bool = False
+    """It waits for a second person; `act_page` finds out."""
+    glass: BreakGlass | None = None
+    """Under which this person acts alone."""
     moves: tuple[Move, ...] = ()
     """What is served before and after, where no definition says so: kills, ramps."""
     notes: tuple[str, ...] = ()
@@ -74,10 +78,6 @@ class Act:
     """It makes no revision: nobody is served anything else."""
     fields: str = ""
     """A template with more fields for the form."""
-    proposes: bool = False
-    """It waits for a second person; `act_page` finds out."""
-    glass: BreakGlass | None = None
-    """Under which this person acts alone."""
 
     @property
     def button(self) -> str:
@@ -197,8 +197,6 @@ def _perform(act: Act, form: ActForm, author: str) -> dict[str, Any]:
     try:
         made = act.perform(author, form.reason, form.expected_version)
     except NeedsSecondPerson as needed:
-        if not act.proposes:
-            raise
         return {"proposal": proposals.propose(needed, by_person=True).pk}
     if isinstance(made, Ramp):
         return {"environment": act.environment.key, "revision": None}

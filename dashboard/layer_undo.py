@@ -13,12 +13,12 @@ SAYS = {
     "kill": "The kill is lifted: what lies below is served again.",
     "trip": "The breaker is lifted: what lies below is served again.",
     "lift": "The flag is killed again.",
-    "expire": "The flag is killed again, until somebody lifts it.",
+    "expiry": "The flag is killed again, until somebody lifts it.",
     "ramp_start": "The ramp is aborted.",
     "ramp_reopen": "The ramp is aborted.",
     "ramp_step": "The ramp is set back to the step before, and stays there.",
     "ramp_back": "The ramp climbs again.",
-    "ramp_abort": "The ramp stands again where it was, paused.",
+    "ramp_aborted": "The ramp stands again where it was, paused.",
 }
 """What undoing does, by the cause of the revision."""
 

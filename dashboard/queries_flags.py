@@ -75,7 +75,7 @@ def propagation_sentence(revision: int, counted: list[Holder], found: list[Holde
     if counted:
         holding = "server holds" if len(counted) == 1 else "servers hold"
         slowest = reading.slowest(counted)
-        tail = f", slowest {took(slowest)}" if slowest is not None and slowest < timedelta(minutes=1) else ""
+        tail = f", slowest {took(slowest)}" if slowest is not None else ""
         parts.append(f"{len(counted) - len(behind)} of {len(counted)} {holding} revision {revision}{tail}.")
     if behind:
         parts.append(f"Behind: {_names(behind)}.")

@@ -1,5 +1,6 @@
 """Every address of the product."""
 
+from django.conf import settings
 from django.urls import URLPattern, URLResolver, include, path
 
 from dashboard.views import (
@@ -8,6 +9,7 @@ from dashboard.views import (
     flag,
     flags,
     overview,
+    plans,
     policy,
     practice,
     promote,
@@ -15,6 +17,7 @@ from dashboard.views import (
     race_checks,
     residents,
     rollback,
+    sessions,
     signin,
     target,
     targets_edit,
@@ -59,7 +62,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("flags/<slug:environment_key>/<str:flag_key>/ramp/", flag.ramp, name="ramp"),
     path("flags/<slug:environment_key>/<str:flag_key>/ramp/<slug:verb>/", flag.ramp_verb, name="ramp_verb"),
     path("rollback/", rollback.rollback, name="rollback"),
+    path("rollback/plans/new/", plans.make, name="plan_make"),
+    path("rollback/plans/<slug:plan_key>/", plans.edit, name="plan_edit"),
+    path("rollback/plans/<slug:plan_key>/remove/", plans.remove, name="plan_remove"),
     path("rollback/<slug:environment_key>/<slug:plan_key>/", rollback.run_plan, name="run_plan"),
+    path("rollback/<slug:environment_key>/<slug:plan_key>/drill/", plans.rehearse, name="plan_drill"),
     path("practice/", practice.practice, name="practice"),
     path("practice/on/", practice.on, name="practice_on"),
     path("practice/<slug:slug>/end/", practice.end, name="practice_end_all"),
@@ -68,6 +75,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("audit/", audit.audit, name="audit"),
     path("signin/", signin.signin, name="signin"),
     path("signin/<str:token>/", signin.signin_link, name="signin_link"),
+    path("sessions/", sessions.sessions, name="sessions"),
+    path("sessions/<int:number>/end/", sessions.end, name="session_end"),
+    path("sessions/end-others/", sessions.end_others, name="sessions_end_others"),
     path("signout/", signin.signout, name="signout"),
     path("", include("dashboard.api.urls")),
 ]
+if settings.OIDC_ISSUER:
+    # /signin/oidc/login/ and /signin/oidc/login/callback/
+    urlpatterns.append(path("signin/", include("allauth.socialaccount.providers.openid_connect.urls")))

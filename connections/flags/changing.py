@@ -44,8 +44,9 @@ class Request:
     author: str
     reason: str
     subject: str
+    verb: str = ""
+    """One of `proposals.VERBS`, where the act is more than definitions to append; with its `arguments`, as JSON."""
     arguments: Mapping[str, Any] | None = None
-    """Of its verb, as JSON, where a proposal of it cannot be stored as definitions (`proposals.VERBS`)."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class Preview:
     restores: int | None = None
     ends: tuple[str, ...] = ()
     """The flags whose ramps it would end."""
+    stays: tuple[Layer, ...] = ()
+    """The kills and breakers over its flags: they go on being served."""
 
     @property
     def empty(self) -> bool:
@@ -214,6 +217,7 @@ def _approval(flags: FlagSet, request: Request, changes: Changes | None = None) 
         request.subject,
         version=flags.version,
         changes=changes,
+        verb=request.verb,
         arguments=request.arguments,
     )
 

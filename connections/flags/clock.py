@@ -55,7 +55,7 @@ def _tried(flag: str, act: Callable[[], Revision]) -> list[Revision]:
 
 
 def _expire(overlay: Overlay, now: datetime) -> Revision:
-    request = Request("expire", AUTHOR, f"The {overlay.kind} was laid until then.", overlay.flag_key)
+    request = Request("expiry", AUTHOR, f"The {overlay.kind} was laid until then.", overlay.flag_key)
     flags = take(overlay.environment_id, request.reason)
     due_still = Overlay.objects.filter(pk=overlay.pk, ended_at__isnull=True, expires_at__lte=now)
     if due_still.update(ended_at=now, ended_by=AUTHOR, ended_reason=request.reason) != 1:

@@ -35,7 +35,7 @@ def import_flags(
     """Serve exactly these definitions, as one version; flags that are not among them go, unless `keep_others`.
 
     Without `expected_version`, whatever is served now. Raises BadDefinition, StaleVersion, ReasonMissing,
-    UnderLayer, NothingToChange or UnknownEnvironment; then nothing was written.
+    NothingToChange, UnderLayer or UnknownEnvironment; then nothing was written.
     """
     for key, definition in definitions.items():
         check(key, definition)

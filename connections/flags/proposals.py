@@ -13,7 +13,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from connections.flags import overlays, ramping, reading
+from connections.flags import reading
 from connections.flags.authority import Approval, approved
 from connections.flags.changing import REASON_WORDS, Request, append, take
 from connections.flags.errors import (
@@ -25,7 +25,9 @@ from connections.flags.errors import (
     UnknownProposal,
 )
 from connections.flags.making_way import refuse_under_layers
+from connections.flags.overlays import lift
 from connections.flags.policy import apply_policy
+from connections.flags.ramping import finish_ramp, reopen_ramp, start_ramp
 from connections.flags.versions import FlagDiff, diff, same
 from connections.models import AuditRecord, Environment, Proposal
 
@@ -35,10 +37,10 @@ Verb = Callable[..., Any]
 """Called as verb(environment_key, author=..., reason=..., **arguments)."""
 VERBS: dict[str, Verb] = {
     "policy": apply_policy,
-    "lift": overlays.lift,
-    "ramp_start": ramping.start_ramp,
-    "ramp_reopen": ramping.reopen_ramp,
-    "ramp_finish": ramping.finish_ramp,
+    "lift": lift,
+    "ramp_start": start_ramp,
+    "ramp_finish": finish_ramp,
+    "ramp_reopen": reopen_ramp,
 }
 """Acts that are more than definitions, by kind: performed by their verb, with the arguments of the request."""
 
@@ -94,8 +96,9 @@ def approve(number: int, *, by: str, note: str = "") -> Proposal:
         if not proposal.people:
             return _second(proposal, by, note)
         _decide(proposal, Proposal.State.APPROVED, by, note)
-        _audit(proposal, by, "proposal.approved", note)
         proposal.revision = _perform(proposal, by)
+        # After the act: everybody locks the environment before the audit trail.
+        _audit(proposal, by, "proposal.approved", note)
         proposal.save(update_fields=["revision"])
         return proposal
 

@@ -11,6 +11,7 @@ from connections.models.flags import (
     flag_key_validator,
 )
 from connections.models.layers import Overlay, Ramp
+from connections.models.plans import Drill, TeamPlan
 from connections.models.proposals import BreakGlass, Notification, Proposal
 from connections.models.servers import ConnectionCount, ServerKey, ServerRun, WatchedServer
 
@@ -20,6 +21,7 @@ __all__ = [
     "BreakGlass",
     "ConnectionCount",
     "Definition",
+    "Drill",
     "Environment",
     "GuardMode",
     "Notification",
@@ -29,6 +31,7 @@ __all__ = [
     "Revision",
     "ServerKey",
     "ServerRun",
+    "TeamPlan",
     "Version",
     "VersionChange",
     "WatchedServer",

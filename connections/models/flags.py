@@ -51,7 +51,7 @@ class Definition(models.Model):
 class Version(Numbered):
     """A flag set of an environment: immutable and numbered. `set_hash` covers the whole set, not just the changes."""
 
-    LINKED = chain.VERSION
+    LINKED = (*chain.VERSION, "approved_by")
     MOVES = frozenset({"known_good_at", "known_good_by"})
 
     class Kind(models.TextChoices):
@@ -60,11 +60,11 @@ class Version(Numbered):
         REVERT = "revert"
         PLAN = "plan"
         PROMOTION = "promotion"
+        IMPORT = "import"
+        OWN_PLAN = "own_plan"
+        """A plan of the team's own, run by whoever chose its values, or by a program: nobody else has seen it."""
         RAMP = "ramp_completed"
         """A ramp came to its end by the clock: its variant is what the flag serves."""
-        RAMP_FINISH = "ramp_finish"
-        """A person ended it so."""
-        IMPORT = "import"
 
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveBigIntegerField()
@@ -99,7 +99,7 @@ class VersionChange(models.Model):
 class Revision(Numbered):
     """One change of what an environment serves: stamped on connections, streamed, held and confirmed by this number."""
 
-    LINKED = chain.REVISION
+    LINKED = (*chain.REVISION, *chain.LATER)
 
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="revisions")
     number = models.PositiveBigIntegerField()

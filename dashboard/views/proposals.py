@@ -161,7 +161,7 @@ def _one(
         "state_words": told.state_of(wanted, now),
         "waits": wanted.waits(now),
         "look": proposals.look(wanted),
-        "policy": told.policy_lines(wanted),
+        "arguments": told.argument_lines(wanted),
         "mine": me.name in (wanted.proposed_by, *wanted.people),
         "refusal": "" if allows(me, role) else refusal(role, "proposals"),
         "errors": errors or {},

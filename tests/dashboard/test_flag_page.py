@@ -228,7 +228,7 @@ def test_a_change_of_a_flag_under_a_ramp_names_the_cure_and_a_rollback_ends_it(r
     assert "has a ramp under way" in page
     assert "Abort the ramp, or let it end" in page
     emergency = words(rosa, "/rollback/staging/emergency/")
-    assert f"The ramp of {FLAG} ends with it." in emergency
+    assert f"The ramp of {FLAG} ends." in emergency
     assert "No version changes. 1 ramp would end." in words(rosa, "/rollback/?env=staging")
     assert act(rosa, "/rollback/staging/emergency/")["Location"] == "/flags/staging/revisions/3/"
     assert served() == "dependency_gate"
@@ -237,7 +237,7 @@ def test_a_change_of_a_flag_under_a_ramp_names_the_cure_and_a_rollback_ends_it(r
 def test_undoing_an_older_change_of_a_flag_ends_the_ramp_over_it(rosa: Client) -> None:
     change(FLAG, "immediate")
     start_ramp()
-    assert f"immediate dependency_gate The ramp of {FLAG} ends with it." in words(rosa, "/flags/staging/undo/2/")
+    assert f"The ramp of {FLAG} ends. {FLAG} immediate dependency_gate" in words(rosa, "/flags/staging/undo/2/")
     act(rosa, "/flags/staging/undo/2/")
     assert (served(), Ramp.objects.get().state) == ("dependency_gate", "aborted")
 
@@ -350,5 +350,5 @@ def test_the_audit_trail_tells_layers_in_words() -> None:
 def test_an_emergency_from_a_shell_ends_a_ramp_where_no_version_changes(capsys: pytest.CaptureFixture[str]) -> None:
     start_ramp()
     call_command("rollback", "emergency", environment="staging", reason=WHY)
-    assert "its ramp ends" in capsys.readouterr().out
+    assert f"The ramp of {FLAG} ends." in capsys.readouterr().out
     assert (served(), Ramp.objects.get().state) == ("dependency_gate", "aborted")

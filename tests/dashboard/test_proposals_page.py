@@ -1,5 +1,6 @@
 """Proposals, broken glass, reviews and policies, as people meet them."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -201,6 +202,16 @@ def test_a_command_proposes_instead_and_says_so(rosa: Client) -> None:
     assert told.value.returncode == 1
     assert f"Nothing is served yet: two people approve this in production. Proposal {number}: http" in str(told.value)
     assert served() == "on"
+
+
+def test_an_import_proposes_the_whole_file(rosa: Client, tmp_path: Path) -> None:
+    file = tmp_path / "flags.yaml"
+    call_command("flags", "export", str(file), environment="staging")
+    file.write_text(file.read_text().replace("defaultVariant: dependency_gate", "defaultVariant: immediate"))
+    with pytest.raises(CommandError, match="two people approve this"):
+        call_command("flags", "import", str(file), "--environment", "production", "--reason", WHY)
+    assert Proposal.objects.get().act == "import"
+    assert served("readiness-strategy") == "dependency_gate"
 
 
 def test_a_program_is_answered_with_its_proposal(rosa: Client) -> None:

@@ -303,7 +303,7 @@ def test_set_back_a_ramp_serves_its_step_before_and_stays_there(staging: Flags) 
 def test_a_finished_ramp_becomes_a_version(staging: Flags) -> None:
     start()
     version = control.finish_ramp("staging", STRATEGY, **WHO)
-    assert (version.kind, staging.served(STRATEGY), share()) == ("ramp_finish", "ready_ack", 1000)
+    assert (version.kind, staging.served(STRATEGY), share()) == ("change", "ready_ack", 1000)
     assert Ramp.objects.get().state == "completed"
     with pytest.raises(NothingLaid):
         control.abort_ramp("staging", STRATEGY, **WHO)
@@ -333,7 +333,7 @@ def test_an_expired_kill_is_lifted_once_and_the_ramp_below_stays_paused(staging:
     control.kill("staging", STRATEGY, expires_at=later(60), **WHO)
     assert control.advance(later(59)) == []
     [revision] = control.advance(later(61))
-    assert (revision.cause, revision.author, revision.number) == ("expire", "readywire", 4)
+    assert (revision.cause, revision.author, revision.number) == ("expiry", "readywire", 4)
     assert control.advance(later(62)) == []
     assert (Overlay.objects.get().ended_by, ramp().state) == ("readywire", "paused")
 
@@ -342,7 +342,7 @@ def test_what_fails_of_one_flag_stops_no_other(staging: Flags, caplog: pytest.Lo
     control.kill("staging", "client-ack", expires_at=later(1), **WHO)
     start()
     Ramp.objects.update(variant="gone", step=2)
-    assert [one.cause for one in control.advance(later(100))] == ["expire"]
+    assert [one.cause for one in control.advance(later(100))] == ["expiry"]
     assert "tried again" in caplog.text
     assert staging.revision == 4
     assert ramp().state == "running"
@@ -354,7 +354,7 @@ def test_of_eight_clocks_at_once_one_moves_each_thing() -> None:
     control.kill("staging", "client-ack", expires_at=later(1), **WHO)
     made: list[Revision] = []
     at_once([lambda: made.extend(control.advance(later(100)))] * 8)
-    assert sorted(one.cause for one in made) == ["expire", "ramp_step"]
+    assert sorted(one.cause for one in made) == ["expiry", "ramp_step"]
     numbers = list(Revision.objects.filter(environment="staging").order_by("number").values_list("number", flat=True))
     assert numbers == [1, 2, 3, 4, 5]
     assert Environment.objects.get(key="staging").revision == 5
