@@ -18,7 +18,7 @@ from connections.flags.control import Preview
 from connections.flags.errors import FlagError, NothingToChange, ReasonMissing, StaleVersion
 from connections.flags.reading import flag_set
 from connections.flags.versions import FlagDiff
-from connections.models import Environment, Revision, Version
+from connections.models import Environment, Ramp, Revision, Version
 from dashboard.permissions import person
 from dashboard.queries_flags import flags_state
 from dashboard.submissions import new_key, once
@@ -35,6 +35,15 @@ class Towards(Enum):
 
 
 @dataclass(frozen=True)
+class Move:
+    """What one flag serves before and after, in words."""
+
+    flag: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
 class Act:
     """One act as its page shows it. `perform(author, reason, expected_version)` raises FlagError."""
 
@@ -45,7 +54,7 @@ class Act:
     lede: str
     preview: Preview
     towards: Towards
-    perform: Callable[[str, str, int], Version]
+    perform: Callable[[str, str, int], Version | Revision | Ramp]
     address: str
     back: str
     hidden: Mapping[str, str] = field(default_factory=dict)
@@ -54,10 +63,28 @@ class Act:
     """What others changed since the person opened the page."""
     page: str = "acts/page.html"
     extra: Mapping[str, Any] = field(default_factory=dict)
+    moves: tuple[Move, ...] = ()
+    """What is served before and after, where no definition says so: kills, ramps."""
+    notes: tuple[str, ...] = ()
+    """What else the person should know before they act."""
+    serves_same: bool = False
+    """It makes no revision: nobody is served anything else."""
+    fields: str = ""
+    """A template with more fields for the form."""
 
     @property
     def button(self) -> str:
         return f"{self.verb} in {self.environment.name.lower()}"
+
+    @property
+    def possible(self) -> bool:
+        """It would change something."""
+        return bool(self.preview.diffs or self.preview.ends or self.moves)
+
+    @property
+    def moved(self) -> list[dict[str, Any]]:
+        """The moves as the template of differences reads them."""
+        return [{"key": one.flag, "pairs": [("", one.before, one.after)]} for one in self.moves]
 
     @property
     def asks_tick(self) -> bool:
@@ -131,6 +158,8 @@ def act_page(request: HttpRequest, act: Act) -> HttpResponse:
     except FlagError as error:
         form.errors["form"] = str(error)
         return _render(request, act, form, 422)
+    if done.result["revision"] is None:
+        return HttpResponseRedirect(act.back)
     address = reverse("revision", args=[act.environment.key, done.result["revision"]])
     return HttpResponseRedirect(f"{address}?again=1" if done.again else address)
 
@@ -142,9 +171,15 @@ class _IncompleteError(Exception):
 def _perform(act: Act, form: ActForm, author: str) -> dict[str, Any]:
     if not form.check(act):
         raise _IncompleteError
-    version = act.perform(author, form.reason, form.expected_version)
-    revision = Revision.objects.filter(version=version).latest("number")
-    return {"environment": act.environment.key, "version": version.number, "revision": revision.number}
+    made = act.perform(author, form.reason, form.expected_version)
+    if isinstance(made, Ramp):
+        return {"environment": act.environment.key, "revision": None}
+    revision = made if isinstance(made, Revision) else Revision.objects.filter(version=made).latest("number")
+    return {"environment": act.environment.key, "version": revision.version.number, "revision": revision.number}
+
+
+def _touched(act: Act) -> set[str]:
+    return {one.flag for one in act.preview.diffs} | {one.flag for one in act.moves} | set(act.preview.ends)
 
 
 def _render(request: HttpRequest, act: Act, form: ActForm, status: int) -> HttpResponse:
@@ -155,7 +190,7 @@ def _render(request: HttpRequest, act: Act, form: ActForm, status: int) -> HttpR
         "state": state,
         "environment": act.environment,
         "next_revision": state["revision"] + 1,
-        "others": len(flag_set(act.environment.key).definitions) - len(act.preview.diffs),
+        "others": len(flag_set(act.environment.key).definitions) - len(_touched(act)),
         "theirs": form.stale.theirs if form.stale else act.theirs,
         "newest": Revision.objects.filter(environment=act.environment).first(),
         **act.extra,

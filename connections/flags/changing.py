@@ -151,30 +151,37 @@ def serve(
 def _summary(before: FlagSet, after: FlagSet, differences: list[FlagDiff]) -> list[dict[str, Any]]:
     """What is served otherwise, a line for each flag; a change under a kill is told too, though nobody is served it.
 
-    Where a ramp moved, the line says of which variant, from which share and to which; none: 0.
+    Where a layer came, went or moved, the line says so, even if it serves what was served: "layer" and "laid", and of a
+    ramp its variant ("ramp"), the percentage it had ("was") and has; none: 0.
     """
     told = {one.flag: one for one in differences if one.served_changes}
     told |= {one.flag: one for one in diff(before.served, after.served) if one.served_changes}
-    ramps = _moved_ramps(before, after)
+    layers = _moved_layers(before, after)
+    sides = {key: (one.before, one.after) for key, one in told.items()}
+    for key in layers.keys() - sides.keys():
+        variant = after.served.get(key, {}).get("defaultVariant")
+        sides[key] = (variant, variant)
     return [
-        {"flag": key, "before": told[key].before, "after": told[key].after, **ramps.get(key, {})}
-        for key in sorted(told)
+        {"flag": key, "before": sides[key][0], "after": sides[key][1], **layers.get(key, {})} for key in sorted(sides)
     ]
 
 
-def _moved_ramps(before: FlagSet, after: FlagSet) -> dict[str, dict[str, Any]]:
-    old, new = (
-        {layer.flag: layer for layer in flags.layers if layer.kind is LayerKind.RAMP} for flags in (before, after)
-    )
-    moved = {key: (old.get(key), new.get(key)) for key in {*old, *new} if old.get(key) != new.get(key)}
-    return {
-        key: {
-            "ramp": (now or was).variant,  # type: ignore[union-attr]  # one of them is there
-            "was": was.share / 10 if was else 0,
-            "percentage": now.share / 10 if now else 0,
-        }
-        for key, (was, now) in moved.items()
-    }
+def _moved_layers(before: FlagSet, after: FlagSet) -> dict[str, dict[str, Any]]:
+    """{flag: what its line says of layers}; of several that moved, the strongest."""
+    moved: dict[str, dict[str, Any]] = {}
+    for kind in LayerKind:
+        old, new = ({one.flag: one for one in flags.layers if one.kind is kind} for flags in (before, after))
+        for key in {*old, *new}:
+            if old.get(key) != new.get(key):
+                moved[key] = {"layer": kind.value, "laid": key in new}
+                if kind is LayerKind.RAMP:
+                    moved[key] |= _moved_ramp(old.get(key), new.get(key))
+    return moved
+
+
+def _moved_ramp(was: Layer | None, now: Layer | None) -> dict[str, Any]:
+    shares = {"was": was.share / 10 if was else 0, "percentage": now.share / 10 if now else 0}
+    return {"ramp": now.variant if now else was.variant if was else "", **shares}
 
 
 def _store(version: Version, changes: Changes) -> None:

@@ -92,7 +92,8 @@ class Revision(Numbered):
     version = models.ForeignKey(Version, on_delete=models.PROTECT, related_name="revisions")
     cause = models.CharField(max_length=20)
     summary = models.JSONField(default=list)
-    """One entry per flag whose served value changed: {"flag", "before", "after"} (variant names, null where absent)."""
+    """One entry per flag whose served value changed: {"flag", "before", "after"} (variant names, null where absent).
+    Where a layer came, went or moved, also {"layer", "laid"}, and of a ramp {"ramp", "was", "percentage"}."""
     layers = models.JSONField(default=list)
     """What lies over the version, strongest last (`connections.flags.layers`): so this row is all that is served."""
     author = models.CharField(max_length=150)

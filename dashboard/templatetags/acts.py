@@ -11,6 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from connections.flags.versions import FieldDiff, FlagDiff
+from dashboard.layer_words import entry_line
 from dashboard.queries.practice import notes
 from probes.models import Target
 
@@ -51,7 +52,13 @@ def practice_notes(target: Target) -> dict[str, Any]:
 @register.filter
 def summary_line(summary: list[dict[str, Any]]) -> str:
     """A revision's changes in one line: "readiness-strategy: dependency_gate → immediate"."""
-    return "; ".join(f"{one['flag']}: {_named(one['before'])} → {_named(one['after'])}" for one in summary)
+    return "; ".join(map(entry_line, summary))
+
+
+@register.filter(name="entry_line")
+def one_line(entry: dict[str, Any]) -> str:
+    """One flag of a revision's changes."""
+    return entry_line(entry)
 
 
 @register.filter
@@ -76,7 +83,3 @@ def _pairs(one: FlagDiff) -> list[tuple[str, str | None, str | None]]:
 
 def _texts(change: FieldDiff) -> tuple[str | None, str | None]:
     return tuple(None if side is None else as_json(side)[:LONGEST_VALUE] for side in (change.before, change.after))  # type: ignore[return-value]  # exactly two
-
-
-def _named(variant: str | None) -> str:
-    return "nothing" if variant is None else variant

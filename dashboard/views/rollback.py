@@ -17,6 +17,7 @@ from connections.models import Drill, Environment, Revision, Version
 from dashboard import queries_flags
 from dashboard.acts import Act, Towards, act_page
 from dashboard.permissions import RESPONDER, VIEWER, allows, person, refusal, require
+from dashboard.sentences import plural
 
 PAST_SHOWN = 20
 WENT_BACK = (Version.Kind.PLAN, Version.Kind.OWN_PLAN, Version.Kind.REVERT)
@@ -37,10 +38,13 @@ class Card:
     def sentence(self) -> str:
         if self.preview is None:
             return self.problem
-        count = len(self.preview.diffs)
+        count, ramps = len(self.preview.diffs), len(self.preview.ends)
         if self.preview.empty:
             return "Nothing would change: already so."
-        return "1 flag changes." if count == 1 else f"{count} flags change."
+        ended = f" {plural(ramps, 'ramp')} would end." if ramps else ""
+        if count == 0:
+            return f"No version changes.{ended}"
+        return ("1 flag changes." if count == 1 else f"{count} flags change.") + ended
 
     @property
     def runs(self) -> bool:

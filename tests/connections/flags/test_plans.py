@@ -10,7 +10,7 @@ from connections.flags.drilling import drill, last_drills
 from connections.flags.errors import NothingToChange, UnknownPlan, UnknownVariant
 from connections.flags.team_plans import BadPlan, Draft, edit_plan, make_plan, remove_plan
 from connections.flags.verifying import verify
-from connections.models import AuditRecord, Drill, Revision, Version
+from connections.models import AuditRecord, Drill, Revision, TeamPlan, Version
 from connections.signals import revision_served
 from tests.connections.flags.conftest import Flags
 
@@ -152,7 +152,7 @@ def test_a_plan_and_a_drill_under_a_ramp(staging: Flags) -> None:
 
 
 def test_values_of_a_plan_that_are_gone_change_nothing(quiet: Flags) -> None:
-    team_plans.TeamPlan.objects.update(values={"client-ack": "perhaps"})
+    TeamPlan.objects.update(values={"client-ack": "perhaps"})
     with pytest.raises(UnknownVariant):
         control.run_plan("staging", "quiet-night", author="mara", reason=WHY)
     assert quiet.version == 1
