@@ -20,6 +20,7 @@ WORDS = {
     "flags.promotion": "Promoted flags",
     "flags.known_good": "Marked known-good",
     "flags.import": "Imported flags",
+    "flags.own_plan": "Ran a plan of their own",
     "flags.drill": "Rehearsed a plan",
     "plan.made": "Made a plan",
     "plan.edited": "Changed a plan",
