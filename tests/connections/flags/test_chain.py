@@ -151,6 +151,14 @@ def test_a_known_good_mark_that_nobody_made_is_named(used: Flags) -> None:
     assert broken() == ["environment staging: its known-good mark is gone"]
 
 
+def test_numbers_that_a_database_writes_otherwise_are_unbroken(used: Flags) -> None:
+    values = {"a": 1e16, "b": -0.0, "c": 1e23, "d": 1e-7, "e": 1.0, "f": 10**30, "g": 5e-324}
+    body = {"state": "ENABLED", "variants": {"on": values}, "defaultVariant": "on"}
+    control.define("staging", {"figures": body}, author="alice", reason="what numbers do", expected_version=5)
+    AuditRecord.objects.create(actor="alice", action="x", before=values, after={"é\u2028": ["\t", None, True]})
+    assert broken() == []
+
+
 def test_rows_cannot_be_saved_again(used: Flags) -> None:
     for row in (AuditRecord.objects.all()[0], Revision.objects.all()[0], Version.objects.all()[0]):
         with pytest.raises(TypeError, match="rows are never changed"):
