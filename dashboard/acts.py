@@ -1,11 +1,12 @@
 """One act on flags, from preview to result: what it asks of the person, and carrying it out once.
 
 Asked in proportion to how hard it is to undo: a reason and a named button; in production a tick as well; towards
-something new in production the environment's name, typed.
+something new in production the environment's name, typed. Where two people are asked for, an act towards something new
+becomes a proposal instead, unless this person has broken the glass.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -13,12 +14,14 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 
-from connections.flags.changing import check_reason
+from connections.flags import proposals
+from connections.flags.authority import glass_of
+from connections.flags.changing import REASON_WORDS, check_reason
 from connections.flags.control import Preview
-from connections.flags.errors import FlagError, NothingToChange, ReasonMissing, StaleVersion
+from connections.flags.errors import FlagError, NeedsSecondPerson, NothingToChange, ReasonMissing, StaleVersion
 from connections.flags.reading import flag_set
 from connections.flags.versions import FlagDiff
-from connections.models import Environment, Ramp, Revision, Version
+from connections.models import BreakGlass, Environment, Ramp, Revision, Version
 from dashboard.permissions import person
 from dashboard.queries_flags import flags_state
 from dashboard.submissions import new_key, once
@@ -63,6 +66,10 @@ class Act:
     """What others changed since the person opened the page."""
     page: str = "acts/page.html"
     extra: Mapping[str, Any] = field(default_factory=dict)
+    proposes: bool = False
+    """It waits for a second person; `act_page` finds out."""
+    glass: BreakGlass | None = None
+    """Under which this person acts alone."""
     moves: tuple[Move, ...] = ()
     """What is served before and after, where no definition says so: kills, ramps."""
     notes: tuple[str, ...] = ()
@@ -74,6 +81,8 @@ class Act:
 
     @property
     def button(self) -> str:
+        if self.proposes:
+            return f"Propose to {self.verb[:1].lower()}{self.verb[1:]} in {self.environment.name.lower()}"
         return f"{self.verb} in {self.environment.name.lower()}"
 
     @property
@@ -92,7 +101,7 @@ class Act:
 
     @property
     def asks_name(self) -> bool:
-        return self.environment.is_production and self.towards is Towards.NEW
+        return self.environment.is_production and self.towards is Towards.NEW and not self.proposes
 
 
 @dataclass
@@ -128,6 +137,8 @@ class ActForm:
         """Fill `errors` with all that is missing, at once."""
         try:
             check_reason(act.environment, self.reason)
+            if act.proposes and len(self.reason.split()) < REASON_WORDS:
+                raise ReasonMissing
         except ReasonMissing as missing:
             self.errors["reason"] = missing.cure
         if act.asks_tick and not self.ticked:
@@ -138,7 +149,9 @@ class ActForm:
 
 
 def act_page(request: HttpRequest, act: Act) -> HttpResponse:
-    """GET previews the act; POST carries it out once and leads to the revision it made, or says what is missing."""
+    """GET previews the act; POST carries it out once and leads to the revision or proposal it made, or says what is
+    missing."""
+    act = _under_policy(act, person(request).name)
     if request.method != "POST":
         form = ActForm(expected_version=act.preview.version, reason=request.GET.get("reason", "")[:LONGEST_REASON])
         return _render(request, act, form, 200)
@@ -158,6 +171,8 @@ def act_page(request: HttpRequest, act: Act) -> HttpResponse:
     except FlagError as error:
         form.errors["form"] = str(error)
         return _render(request, act, form, 422)
+    if "proposal" in done.result:
+        return HttpResponseRedirect(reverse("proposal", args=[done.result["proposal"]]))
     if done.result["revision"] is None:
         return HttpResponseRedirect(act.back)
     address = reverse("revision", args=[act.environment.key, done.result["revision"]])
@@ -168,10 +183,21 @@ class _IncompleteError(Exception):
     """The form lacks something; `form.errors` says what. Raised so that the submission's key is not spent."""
 
 
+def _under_policy(act: Act, author: str) -> Act:
+    """The act as the environment's policy lets this person do it."""
+    if act.towards is Towards.KNOWN or not act.environment.four_eyes:
+        return act
+    glass = glass_of(act.environment.key, author)
+    return replace(act, glass=glass, proposes=glass is None)
+
+
 def _perform(act: Act, form: ActForm, author: str) -> dict[str, Any]:
     if not form.check(act):
         raise _IncompleteError
-    made = act.perform(author, form.reason, form.expected_version)
+    try:
+        made = act.perform(author, form.reason, form.expected_version)
+    except NeedsSecondPerson as needed:
+        return {"proposal": proposals.propose(needed, by_person=True).pk}
     if isinstance(made, Ramp):
         return {"environment": act.environment.key, "revision": None}
     revision = made if isinstance(made, Revision) else Revision.objects.filter(version=made).latest("number")

@@ -55,6 +55,7 @@ def flags_state(environment_key: str, *, now: datetime | None = None) -> dict[st
         "version": served.version.number if served else 0,
         "at": served.at.isoformat() if served else "",
         "author": served.author if served else "",
+        "approved_by": served.approved_by if served else "",
         "reason": served.reason if served else "",
         "held": len(held),
         "total": len(counted),
@@ -74,7 +75,7 @@ def propagation_sentence(revision: int, counted: list[Holder], found: list[Holde
     if counted:
         holding = "server holds" if len(counted) == 1 else "servers hold"
         slowest = reading.slowest(counted)
-        tail = f", slowest {took(slowest)}" if slowest is not None and slowest < timedelta(minutes=1) else ""
+        tail = f", slowest {took(slowest)}" if slowest is not None else ""
         parts.append(f"{len(counted) - len(behind)} of {len(counted)} {holding} revision {revision}{tail}.")
     if behind:
         parts.append(f"Behind: {_names(behind)}.")

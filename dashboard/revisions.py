@@ -20,11 +20,12 @@ import redis.asyncio
 from django.conf import settings
 from django.utils import timezone
 
-from connections.flags import control, keys, ofrep, reading
+from connections.flags import control, keys, ofrep, reading, reports
 from connections.flags.keys import Holder
 from connections.flags.versions import FlagSet
 from connections.models import Environment, Revision
 from dashboard.database_thread import DatabaseThread
+from dashboard.inbox import Inbox
 
 logger = logging.getLogger(__name__)
 CHANNEL = "readywire:revisions"
@@ -37,6 +38,9 @@ QUIET_SECONDS = 10.0
 
 
 LOOKUPS_PER_POLL = 100
+MOST_IN_AN_EVENT = 64 * 1024
+"""Bytes of definitions that an event carries. A larger set is asked for, so that what a slow reader has not taken yet
+stays small."""
 
 
 class Unavailable(Exception):  # noqa: N818 (a state, told as HTTP's 503)
@@ -70,6 +74,27 @@ class Snapshot:
         return ofrep.dump({"environment": self.environment, "revision": self.revision, "flags": self.flags.served})
 
     @cached_property
+    def event(self) -> bytes:
+        """The event of OFREP (ADR 0008), with the revision for watched servers: made once for all who listen."""
+        return self._event({})
+
+    @cached_property
+    def event_with_definitions(self) -> bytes:
+        """The event that spares a watched server its question; without the definitions where they are many."""
+        if len(self.definitions) > MOST_IN_AN_EVENT:
+            return self.event
+        return self._event({"environment": self.environment, "flags": self.flags.served})
+
+    def _event(self, more: dict[str, Any]) -> bytes:
+        told = {
+            "type": "refetchEvaluation",
+            "etag": self.etag,
+            "lastModified": self.last_modified,
+            "revision": self.revision,
+        }
+        return b"id: %d\nevent: message\ndata: %s\n\n" % (self.revision, ofrep.dump({**told, **more}))
+
+    @cached_property
     def depends_on_context(self) -> bool:
         return ofrep.depends_on_context(self.flags.served)
 
@@ -89,6 +114,7 @@ class Watcher:
         self._database = DatabaseThread("revisions")
         self.reports = DatabaseThread("reports")
         """For what programs and the clock write: a writer waiting for the database must not hold up the poll."""
+        self.inbox = Inbox(lambda told: self.reports.run(reports.record_all, told))
         self._snapshots: dict[str, Snapshot] = {}
         self._keys: dict[str, Holder] = {}
         self._unknown: set[str] = set()

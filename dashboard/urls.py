@@ -1,5 +1,6 @@
 """Every address of the product."""
 
+from django.conf import settings
 from django.urls import URLPattern, URLResolver, include, path
 
 from dashboard.views import (
@@ -9,11 +10,14 @@ from dashboard.views import (
     flags,
     overview,
     plans,
+    policy,
     practice,
     promote,
+    proposals,
     race_checks,
     residents,
     rollback,
+    sessions,
     signin,
     target,
     targets_edit,
@@ -36,6 +40,15 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("targets/<slug:slug>/race-checks/<int:number>/", race_checks.check, name="race_check"),
     path("targets/<slug:slug>/race-checks/<int:number>/cancel/", race_checks.cancel, name="race_check_cancel"),
     path("flags/", flags.flags, name="flags"),
+    # Before the pages of environments: no environment is called like these.
+    path("flags/proposals/", proposals.proposals_page, name="proposals"),
+    path("flags/proposals/<int:number>/", proposals.proposal, name="proposal"),
+    path("flags/proposals/<int:number>/approve/", proposals.approve, name="proposal_approve"),
+    path("flags/proposals/<int:number>/reject/", proposals.reject, name="proposal_reject"),
+    path("flags/reviews/<int:number>/end/", proposals.end_glass, name="glass_end"),
+    path("flags/reviews/<int:number>/close/", proposals.close_review, name="review_close"),
+    path("flags/break-glass/<slug:environment_key>/", proposals.break_the_glass, name="break_glass"),
+    path("flags/policy/<slug:environment_key>/", policy.policy, name="policy"),
     path("flags/<slug:environment_key>/change/", flags.change, name="change"),
     path("flags/<slug:environment_key>/undo/<int:number>/", flags.undo, name="undo"),
     path("flags/<slug:environment_key>/restore/<int:number>/", flags.restore, name="restore"),
@@ -62,6 +75,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("audit/", audit.audit, name="audit"),
     path("signin/", signin.signin, name="signin"),
     path("signin/<str:token>/", signin.signin_link, name="signin_link"),
+    path("sessions/", sessions.sessions, name="sessions"),
+    path("sessions/<int:number>/end/", sessions.end, name="session_end"),
+    path("sessions/end-others/", sessions.end_others, name="sessions_end_others"),
     path("signout/", signin.signout, name="signout"),
     path("", include("dashboard.api.urls")),
 ]
+if settings.OIDC_ISSUER:
+    # /signin/oidc/login/ and /signin/oidc/login/callback/
+    urlpatterns.append(path("signin/", include("allauth.socialaccount.providers.openid_connect.urls")))

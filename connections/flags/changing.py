@@ -15,6 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from connections.flags import reading
+from connections.flags.authority import Approval, approval_for
 from connections.flags.errors import NothingToChange, ReasonMissing, StaleVersion, UnknownVersion
 from connections.flags.layers import Layer, LayerKind
 from connections.flags.versions import FlagDiff, FlagSet, definition_hash, diff, flag_diff, set_hash
@@ -43,6 +44,9 @@ class Request:
     author: str
     reason: str
     subject: str
+    verb: str = ""
+    """One of `proposals.VERBS`, where the act is more than definitions to append; with its `arguments`, as JSON."""
+    arguments: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -96,9 +100,13 @@ def standing(environment_key: str) -> tuple[Layer, ...]:
 
 
 def append(flags: FlagSet, changes: Changes, request: Request) -> Version:
-    """Write a version and the revision that serves it, under what stands over it now. Raises NothingToChange."""
+    """Write a version and the revision that serves it, under what stands over it now.
+
+    Raises NothingToChange, and NeedsSecondPerson where the environment asks for two people.
+    """
     if not changes:
         raise NothingToChange
+    approval = _approval(flags, request, changes)
     after = {key: body for key, body in {**flags.definitions, **changes}.items() if body is not None}
     differences = diffs(flags, changes)
     version = Version.objects.create(
@@ -108,6 +116,7 @@ def append(flags: FlagSet, changes: Changes, request: Request) -> Version:
         kind=request.kind,
         set_hash=set_hash(after),
         author=request.author,
+        approved_by=approval.by,
         reason=request.reason.strip(),
         created_at=timezone.now(),
     )
@@ -127,8 +136,9 @@ def serve(
     """Write the revision that `take` took, its audit row, and announce it after the commit.
 
     The layers are those that stand when this is called: lay or lift first, then serve. `differences`: of the version;
-    none where only the layers changed.
+    none where only the layers changed. Raises NeedsSecondPerson where the environment asks for two people.
     """
+    approval = _approval(flags, request)
     layers = standing(flags.environment)
     body = flags.definitions if definitions is None else definitions
     after = replace(flags, version=version.number, definitions=dict(body), layers=layers)
@@ -140,10 +150,12 @@ def serve(
         summary=_summary(flags, after, differences or []),
         layers=[layer.as_json() for layer in layers],
         author=request.author,
+        approved_by=approval.by,
+        break_glass=approval.glass,
         reason=request.reason.strip(),
         at=version.created_at if differences else timezone.now(),
     )
-    _audit(flags, after, revision, differences or [], request)
+    _audit(flags, after, revision, differences or [], request, approval)
     transaction.on_commit(partial(_announce, flags.environment, flags.revision), robust=True)
     return revision
 
@@ -195,7 +207,29 @@ def _store(version: Version, changes: Changes) -> None:
     )
 
 
-def _audit(before: FlagSet, after: FlagSet, revision: Revision, differences: list[FlagDiff], request: Request) -> None:
+def _approval(flags: FlagSet, request: Request, changes: Changes | None = None) -> Approval:
+    reason = request.reason.strip()
+    return approval_for(
+        flags.environment,
+        request.kind,
+        request.author,
+        reason,
+        request.subject,
+        version=flags.version,
+        changes=changes,
+        verb=request.verb,
+        arguments=request.arguments,
+    )
+
+
+def _audit(
+    before: FlagSet,
+    after: FlagSet,
+    revision: Revision,
+    differences: list[FlagDiff],
+    request: Request,
+    approval: Approval,
+) -> None:
     number = f"version {after.version}: " if differences else ""
     AuditRecord.objects.create(
         at=revision.at,
@@ -205,7 +239,8 @@ def _audit(before: FlagSet, after: FlagSet, revision: Revision, differences: lis
         subject=f"{number}{request.subject}"[:200],
         reason=request.reason.strip(),
         before=_told(before, before.revision - 1, _side(differences, "before"), before.layers != after.layers),
-        after=_told(after, after.revision, _side(differences, "after"), before.layers != after.layers),
+        after=_told(after, after.revision, _side(differences, "after"), before.layers != after.layers)
+        | approval.told(),
     )
 
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 from connections.flags import reading
 from connections.flags.changing import Changes, Preview, Request, append, diffs, past, refuse_stale, take
 from connections.flags.clock import advance
-from connections.flags.definitions import check
+from connections.flags.definitions import check, check_successor
 from connections.flags.errors import NoKnownGood, UnknownVersion
 from connections.flags.making_way import overlays_that_stay, ramps_in_the_way, refuse_under_layers, take_back
 from connections.flags.overlays import kill, lift, trip
@@ -89,6 +89,9 @@ def define(
     request = Request(Version.Kind.CHANGE, author, reason, ", ".join(sorted(definitions)))
     with transaction.atomic():
         flags = take(environment_key, request.reason)
+        for key, definition in definitions.items():
+            if definition is not None:
+                check_successor(key, flags.definitions.get(key), definition)
         kept = {key: body for key, body in flags.definitions.items() if key not in definitions}
         added = {key: body for key, body in definitions.items() if body is not None}
         changes = changes_back(flags.definitions, {**kept, **added})

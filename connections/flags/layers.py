@@ -13,6 +13,9 @@ Definition = Mapping[str, Any]
 WHOLE = 1000
 """A ramp's shares are thousandths: its weights always add up to this, so a greater share moves nobody out."""
 
+STORED_ONLY = ("schema", "tags")
+"""Fields of a definition that are ours: versioned with it, and never served."""
+
 
 class LayerKind(StrEnum):
     """From the weakest to the strongest: of two layers over one flag, the stronger one is served."""
@@ -45,14 +48,23 @@ class Layer:
 
 
 def laid_over(definitions: Mapping[str, Definition], layers: Iterable[Layer]) -> dict[str, dict[str, Any]]:
-    """What is served where `layers` lie over `definitions`. A layer without its flag or variant is none."""
-    served = {key: dict(body) for key, body in definitions.items()}
+    """What is served where `layers` lie over `definitions`. A layer without its flag or variant is none.
+
+    A definition that nothing lies over is the same object, so that what is made from it can be kept.
+    """
+    served = {key: _as_served(body) for key, body in definitions.items()}
     strength = list(LayerKind)
     for layer in sorted(layers, key=lambda one: strength.index(one.kind)):
         definition = definitions.get(layer.flag)
         if definition is not None and layer.variant in definition["variants"]:
-            served[layer.flag] = _under(definition, layer)
+            served[layer.flag] = _under(_as_served(definition), layer)
     return served
+
+
+def _as_served(definition: Definition) -> dict[str, Any]:
+    if isinstance(definition, dict) and definition.keys().isdisjoint(STORED_ONLY):
+        return definition
+    return {name: value for name, value in definition.items() if name not in STORED_ONLY}
 
 
 def _under(definition: Definition, layer: Layer) -> dict[str, Any]:

@@ -33,7 +33,8 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Holder:
-    """One watched server and the revision it holds. `took`: from the revision's commit until it was held."""
+    """One watched server and the revision it holds. `took`: from the revision's commit until it was held; None where
+    that says nothing, because the revision is unknown here or the server started later."""
 
     instance: str
     library_version: str
@@ -134,7 +135,10 @@ def slowest(found: Sequence[Holder]) -> timedelta | None:
 
 
 def _holder(server: WatchedServer, served: int, committed_at: datetime | None, now: datetime) -> Holder:
-    took = None if committed_at is None else max(server.held_since - committed_at, timedelta(0))
+    began_later = (
+        committed_at is not None and server.counting_since is not None and server.counting_since > committed_at
+    )
+    took = None if committed_at is None or began_later else max(server.held_since - committed_at, timedelta(0))
     return Holder(
         instance=server.instance,
         library_version=server.library_version,

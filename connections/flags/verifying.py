@@ -105,8 +105,8 @@ def _environment(key: str, faults: list[Fault]) -> int:
         faults.append(
             Fault(f"environment {key}", f"it serves revision {serves}, the last one was {max(last_told, written)}")
         )
-    count = _numbered(key, "version", versions.values(*chain.VERSION, "hash"), faults)
-    count += _numbered(key, "revision", revisions.values(*chain.REVISION, "hash"), faults)
+    count = _numbered(key, "version", versions.values(*Version.LINKED, "hash"), faults)
+    count += _numbered(key, "revision", revisions.values(*Revision.LINKED, "hash"), faults)
     faults.extend(_definitions(key, version))
     faults.extend(_known_good(key))
     return count

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('connections', '0006_audit_chain'),
+        ('connections', '0007_proposals'),
     ]
 
     operations = [

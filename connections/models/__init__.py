@@ -1,9 +1,10 @@
-"""What this layer stores: flags and their history, what lies over them, the watched servers, the audit trail."""
+"""What this layer stores: flags, their history, what lies over them, who decides, watched servers, the audit trail."""
 
 from connections.models.audit import AuditHead, AuditRecord
 from connections.models.flags import (
     Definition,
     Environment,
+    GuardMode,
     Revision,
     Version,
     VersionChange,
@@ -11,16 +12,21 @@ from connections.models.flags import (
 )
 from connections.models.layers import Overlay, Ramp
 from connections.models.plans import Drill, TeamPlan
+from connections.models.proposals import BreakGlass, Notification, Proposal
 from connections.models.servers import ConnectionCount, ServerKey, ServerRun, WatchedServer
 
 __all__ = [
     "AuditHead",
     "AuditRecord",
+    "BreakGlass",
     "ConnectionCount",
     "Definition",
     "Drill",
     "Environment",
+    "GuardMode",
+    "Notification",
     "Overlay",
+    "Proposal",
     "Ramp",
     "Revision",
     "ServerKey",

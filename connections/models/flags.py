@@ -12,6 +12,14 @@ flag_key_validator = RegexValidator(
 )
 
 
+class GuardMode(models.TextChoices):
+    """From the least to the most that a guard does by itself when it has seen enough."""
+
+    OBSERVE = "observe"
+    PROPOSE = "propose"
+    ACT = "act"
+
+
 class Environment(models.Model):
     """One stage of the rollout, in order. `revision` counts every change of what is served here."""
 
@@ -21,6 +29,10 @@ class Environment(models.Model):
     revision = models.PositiveBigIntegerField(default=0)
     is_production = models.BooleanField(default=False)
     reason_required = models.BooleanField(default=True)
+    four_eyes = models.BooleanField(default=False)
+    """Acts towards something new wait for a second person."""
+    guard_mode = models.CharField(max_length=10, choices=GuardMode, default=GuardMode.OBSERVE)
+    """The most that a guard may do here."""
 
     class Meta:
         ordering = ["position"]
@@ -39,7 +51,7 @@ class Definition(models.Model):
 class Version(Numbered):
     """A flag set of an environment: immutable and numbered. `set_hash` covers the whole set, not just the changes."""
 
-    LINKED = chain.VERSION
+    LINKED = (*chain.VERSION, "approved_by")
     MOVES = frozenset({"known_good_at", "known_good_by"})
 
     class Kind(models.TextChoices):
@@ -60,6 +72,8 @@ class Version(Numbered):
     kind = models.CharField(max_length=20, choices=Kind)
     set_hash = models.CharField(max_length=64)
     author = models.CharField(max_length=150)
+    approved_by = models.CharField(max_length=150, default="", blank=True)
+    """The second person, where two were asked for."""
     reason = models.TextField()
     created_at = models.DateTimeField(default=timezone.now)
     known_good_at = models.DateTimeField(null=True)
@@ -85,7 +99,7 @@ class VersionChange(models.Model):
 class Revision(Numbered):
     """One change of what an environment serves: stamped on connections, streamed, held and confirmed by this number."""
 
-    LINKED = chain.REVISION
+    LINKED = (*chain.REVISION, *chain.LATER)
 
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="revisions")
     number = models.PositiveBigIntegerField()
@@ -97,6 +111,9 @@ class Revision(Numbered):
     layers = models.JSONField(default=list)
     """What lies over the version, strongest last (`connections.flags.layers`): so this row is all that is served."""
     author = models.CharField(max_length=150)
+    approved_by = models.CharField(max_length=150, default="", blank=True)
+    break_glass = models.ForeignKey("BreakGlass", on_delete=models.PROTECT, null=True, related_name="revisions")
+    """Under which one person acted alone where two were asked for."""
     reason = models.TextField()
     at = models.DateTimeField(default=timezone.now)
 

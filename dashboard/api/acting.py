@@ -3,6 +3,7 @@
 - `If-Match: "12"`, or `expected_version` in the body: refused (412, 409) where another version is served by then.
 - `Idempotency-Key`: the same request sent again within a day is answered with its first answer, and nothing is done.
 - What is so already is no error: 200 with `"changed": false`.
+- What waits for a second person: 202 with the proposal.
 """
 
 import hashlib
@@ -19,6 +20,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from connections.flags.errors import (
     FlagError,
+    NeedsSecondPerson,
     NoKnownGood,
     NothingToChange,
     StaleVersion,
@@ -31,6 +33,7 @@ from connections.flags.versions import FlagDiff
 from connections.models import Revision, Version
 from dashboard.acts import LONGEST_REASON
 from dashboard.api.endpoint import Refused, read_body
+from dashboard.api.second_person import proposed
 from dashboard.permissions import RESPONDER, VIEWER, person, require, require_api
 from dashboard.submissions import once
 
@@ -96,15 +99,22 @@ def act(
     asked = _asked(request, raw, fields or {})
     key = request.headers.get("Idempotency-Key")
     if key is None:
-        return JsonResponse(_performed(perform, asked))
+        return _answer(_performed(request, perform, asked))
     if not _KEY.fullmatch(key):
         raise BadRequest("Idempotency-Key", "A key has 1 to 255 visible characters, without spaces.")
     print_of = hashlib.sha256(raw + b"\n" + request.headers.get("If-Match", "").encode()).hexdigest()
     place = hashlib.sha256(f"{asked.author}\n{request.path}\n{key}".encode("utf-8", "surrogatepass")).hexdigest()
-    done = once(place, asked.author, lambda: {"asked": print_of, "answer": _performed(perform, asked)})
+    done = once(place, asked.author, lambda: {"asked": print_of, **_performed(request, perform, asked)})
     if done.result["asked"] != print_of:
         raise BadRequest("Idempotency-Key", "This key came before with another request. Use a new one.", 422)
-    return JsonResponse(done.result["answer"], headers={"Idempotent-Replayed": "true"} if done.again else {})
+    answer = _answer(done.result)
+    if done.again:
+        answer["Idempotent-Replayed"] = "true"
+    return answer
+
+
+def _answer(result: Mapping[str, Any]) -> HttpResponse:
+    return JsonResponse(result["answer"], status=result["status"])
 
 
 def told_diffs(diffs: tuple[FlagDiff, ...]) -> list[dict[str, Any]]:
@@ -125,21 +135,29 @@ def error(status: int, code: str, message: str, **more: Any) -> JsonResponse:
     return JsonResponse({"error": {"code": code, "message": message, **more}}, status=status)
 
 
-def _performed(perform: Perform, asked: Asked) -> dict[str, Any]:
+def _performed(request: HttpRequest, perform: Perform, asked: Asked) -> dict[str, Any]:
+    """The answer and its status, as JSON that can be given again. Raises FlagError and BadRequest."""
     try:
         made = perform(asked)
     except NothingToChange as nothing:
-        return {"changed": False, "message": nothing.message}
+        return {"status": 200, "answer": {"changed": False, "message": nothing.message}}
+    except NeedsSecondPerson as needed:
+        waits = proposed(request, needed)
+        told = json.loads(waits.content)
+        if waits.status_code != 202:
+            raise BadRequest("reason", told["error"]["message"]) from None
+        return {"status": 202, "answer": {"changed": False, **told}}
     if isinstance(made, dict):
-        return made
+        return {"status": 200, "answer": made}
     revision = made if isinstance(made, Revision) else Revision.objects.filter(version=made).latest("number")
-    return {
+    answer = {
         "changed": True,
         "environment": revision.environment_id,
         "version": revision.version.number,
         "revision": revision.number,
         "summary": revision.summary,
     }
+    return {"status": 200, "answer": answer}
 
 
 def _asked(request: HttpRequest, raw: bytes, fields: Mapping[str, tuple[type, str]]) -> Asked:

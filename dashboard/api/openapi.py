@@ -75,6 +75,7 @@ def _definitions() -> Json:
     members = {"environment": _TEXT, "revision": _COUNT, "flags": flags}
     etag = {"If-None-Match": "the ETag of what is held"}
     since = {"Last-Event-ID": "the revision that is held"}
+    whole = {"name": "with", "in": "query", "description": '"definitions": each event carries them', "schema": _TEXT}
     return {
         "/api/v1/definitions": {
             "get": _operation(
@@ -85,12 +86,13 @@ def _definitions() -> Json:
             )
         },
         "/api/v1/definitions/stream": {
+            "parameters": [whole],
             "get": _operation(
                 "An event stream that says when they change",
                 _stream() | _refused(401, 403, 429, 503),
                 headers=since,
                 **_SERVER,
-            )
+            ),
         },
     }
 
@@ -154,6 +156,7 @@ def _schemas() -> Json:
         "instance": _TEXT | {"minLength": 1, "maxLength": 200},
         "library_version": _TEXT | {"minLength": 1, "maxLength": 40},
         "held_revision": _COUNT,
+        "held_seconds": {"type": "number", "minimum": 0, "description": "for how long the revision has been held"},
         "run": _TEXT | {"maxLength": 40, "description": "names the process"},
         "run_seconds": {"type": "number", "minimum": 0, "description": "how long it has been counting"},
         "ending": {"type": "boolean", "description": "it is the process's last report"},

@@ -122,6 +122,7 @@ def schemas() -> Json:
                 "revision": _COUNT,
                 "summary": layers,
                 "message": _TEXT,
+                "proposal": anything,
             },
             required=["changed"],
         ),
@@ -148,6 +149,8 @@ def _acts(
     body = _object({**members, **expected}, required=required or []) | {"additionalProperties": False}
     content = {"content": {"application/json": {"schema": body}}}
     answers = _answers(200, answer or _ref("Changed"), *_ACTING)
+    waits = {"content": {"application/json": {"schema": _ref("Changed")}}}
+    answers["202"] = {"description": "It waits for a second person; nothing is served yet.", **waits}
     return _operation(summary, answers, headers={**_ONCE, **(_SEEN if seen else {})}, requestBody=content, **_TOKEN)
 
 

@@ -4,11 +4,21 @@ from django.urls import URLPattern, URLResolver, path
 
 from dashboard.api import definitions, events, flags, health, ofrep, openapi, race_checks, reports, rollback
 
-urlpatterns: list[URLPattern | URLResolver] = [
+programs: list[URLPattern | URLResolver] = [
     path("api/v1/openapi.json", openapi.schema, name="openapi"),
     path("api/v1/definitions", definitions.definitions, name="definitions"),
-    path("api/v1/definitions/stream", events.stream, name="definitions_stream"),
+    path("api/v1/definitions/stream", events.definitions_stream, name="definitions_stream"),
     path("api/v1/servers/report", reports.report, name="server_report"),
+    path("ofrep/v1/evaluate/flags", ofrep.evaluate_flags, name="ofrep_bulk"),
+    path("ofrep/v1/evaluate/flags/<path:key>", ofrep.evaluate_flag, name="ofrep_single"),
+    path("ofrep/v1/events", events.stream, name="ofrep_events"),
+    path("healthz", health.alive, name="healthz"),
+    path("readyz", health.ready, name="readyz"),
+]
+"""Answered on the short way (`dashboard.api.short_way`): coroutines that ask no database and know no session."""
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    *programs,
     path("api/v1/targets/<slug:slug>/race-checks", race_checks.start, name="api_race_checks"),
     path("api/v1/targets/<slug:slug>/race-checks/<int:number>", race_checks.read, name="api_race_check"),
     path("api/v1/targets/<slug:slug>/race-checks/<int:number>/cancel", race_checks.cancel, name="api_race_cancel"),
@@ -25,9 +35,4 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/environments/<slug:environment>/rollback", rollback.plans, name="api_plans"),
     path("api/v1/environments/<slug:environment>/rollback/<slug:plan>", rollback.plan, name="api_plan"),
     path("api/v1/environments/<slug:environment>/rollback/<slug:plan>/drill", rollback.drill, name="api_drill"),
-    path("ofrep/v1/evaluate/flags", ofrep.evaluate_flags, name="ofrep_bulk"),
-    path("ofrep/v1/evaluate/flags/<path:key>", ofrep.evaluate_flag, name="ofrep_single"),
-    path("ofrep/v1/events", events.stream, name="ofrep_events"),
-    path("healthz", health.alive, name="healthz"),
-    path("readyz", health.ready, name="readyz"),
 ]

@@ -5,10 +5,13 @@ from functools import partial
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from connections.flags import control, reading
+from connections.flags import control, proposals, reading
 from connections.flags.errors import FlagError, UnknownVersion
+from connections.flags.undoing import undo as undo_earlier
+from connections.flags.undoing import values_back
 from connections.flags.versions import FlagSet, diff
 from connections.models import Environment, Revision, Version
 from dashboard import queries_flags
@@ -40,6 +43,7 @@ def flags(request: HttpRequest) -> HttpResponse:
         "history": history,
         "older": older,
         "known_good": good.number if good else None,
+        "proposed": [one for one in proposals.waiting(timezone.now()) if one.environment_id == stage.key],
         "undoable": served is not None and stage.revision > 1,
         "refusal": "" if allows(person(request), RESPONDER) else refusal(RESPONDER, "flags"),
     }
@@ -236,16 +240,7 @@ def _undo_newest(stage: Environment, revision: Revision, previous: Revision) -> 
 
 
 def _undo_older(stage: Environment, revision: Revision) -> Act:
-    definitions = reading.flag_set(stage.key).definitions
-    served = {key: body.get("defaultVariant") for key, body in definitions.items()}
-    back = {one["flag"]: one["before"] for one in revision.summary if one["before"] is not None}
-    values = {
-        one["flag"]: back[one["flag"]]
-        for one in revision.summary
-        if one["flag"] in back
-        and served.get(one["flag"]) == one["after"]
-        and back[one["flag"]] in definitions[one["flag"]]["variants"]
-    }
+    values = values_back(revision, reading.flag_set(stage.key).definitions)
     stays = sorted(one["flag"] for one in revision.summary if one["flag"] not in values)
     kept = f" {', '.join(stays)} stays: it was changed again since." if stays else " Later changes of other flags stay."
     try:
@@ -259,8 +254,8 @@ def _undo_older(stage: Environment, revision: Revision) -> Act:
         lede=f"Only what revision {revision.number} changed goes back.{kept}",
         preview=preview,
         towards=Towards.KNOWN,
-        perform=lambda author, reason, expected: control.change(
-            stage.key, values, author=author, reason=reason, expected_version=expected
+        perform=lambda author, reason, expected: undo_earlier(
+            revision, author=author, reason=reason, expected_version=expected
         ),
         address=reverse("undo", args=[stage.key, revision.number]),
         back=_page_of(stage),

@@ -7,7 +7,7 @@ from django.test import Client
 
 from connections.flags import control, reading
 from connections.flags.team_plans import Draft, make_plan
-from connections.models import AuditRecord, Revision, Version
+from connections.models import AuditRecord, Environment, Proposal, Revision, Version
 from dashboard.accounts import create_token
 
 pytestmark = pytest.mark.django_db
@@ -183,3 +183,17 @@ def test_scopes() -> None:
         assert read(path, WHY).status_code == 403
         assert Client().post(ROOT + path).status_code == 401
     assert Revision.objects.filter(environment="staging").count() == 1
+
+
+def test_what_waits_for_a_second_person_is_proposed_once(api: Api) -> None:
+    Environment.objects.filter(key="staging").update(four_eyes=True)
+    make_plan(Draft("quiet-night", "Quiet night", "Nothing adapts.", {"adaptive-timing": "off"}), author="ada")
+    body = {"values": {"client-ack": "off"}, "expected_version": 1, **WHY}
+    waits = api("/flags", body, Idempotency_Key="deploy-215")
+    assert (waits.status_code, waits.json()["changed"]) == (202, False)
+    again = api("/flags", body, Idempotency_Key="deploy-215")
+    assert again.json() == waits.json()
+    assert api("/rollback/quiet-night", WHY).status_code == 202
+    assert Proposal.objects.count() == 2
+    assert Revision.objects.filter(environment="staging").count() == 1
+    assert api("/rollback/phase-1", WHY).json()["changed"] is True
