@@ -8,13 +8,14 @@ import pytest
 from django.apps import apps
 from django.db import connection, transaction
 from django.db import connections as database_connections
+from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
 from connections.flags import chain, control
 from connections.flags.verifying import verify
 from connections.flags.versions import canonical_json
-from connections.models import AuditHead, AuditRecord, Environment, Revision, Version
+from connections.models import AuditHead, AuditRecord, Environment, Overlay, Revision, Version
 from tests.connections.flags.conftest import Flags
 
 
@@ -128,6 +129,18 @@ def test_a_forged_chain_is_told_by_a_hash_that_was_noted(used: Flags) -> None:
 def test_a_changed_or_deleted_version_or_revision_is_named(used: Flags, statement: str, named: str) -> None:
     sql(statement)
     assert broken()[0].startswith(f"{named}: ")
+
+
+def test_a_kill_that_was_lifted_or_laid_behind_the_products_back_is_named(used: Flags) -> None:
+    named = ["environment staging: what lies over its flags is not what its newest revision says"]
+    control.kill("staging", "client-ack", author="mara", reason="it does harm")
+    assert broken() == []
+    Overlay.objects.update(ended_at=timezone.now())
+    assert broken() == named
+    Overlay.objects.update(ended_at=None, variant="off")
+    assert broken() == named
+    Overlay.objects.update(variant="on")
+    assert broken() == []
 
 
 def test_a_definition_that_was_changed_or_taken_away_is_named(used: Flags) -> None:
