@@ -83,6 +83,17 @@ def test_a_bad_file_names_line_and_field_and_changes_nothing(exported: Path) -> 
     assert Version.objects.filter(environment="staging").count() == 1
 
 
+def test_a_flag_does_not_become_one_of_another_type(tmp_path: Path) -> None:
+    file = tmp_path / "flags.json"
+    file.write_text('{"flags": {\n"beta": {"state": "ENABLED", "variants": {"on": true}, "defaultVariant": "on"}}}')
+    call_command("flags", "import", "--environment=staging", str(file), WHY, "--keep-others")
+    file.write_text(file.read_text().replace("true", "1"))
+    with pytest.raises(
+        CommandError, match=r"flags.json, line 2, flags.beta: it is a flag of type boolean, not integer"
+    ):
+        call_command("flags", "import", "--environment=staging", str(file), WHY, "--keep-others")
+
+
 def test_an_import_asks_for_a_reason_and_for_the_version_that_was_meant(exported: Path) -> None:
     file = edited(exported, 'defaultVariant: "on"', "defaultVariant: off")
     with pytest.raises(CommandError, match="A reason is missing"):
