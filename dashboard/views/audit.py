@@ -42,6 +42,7 @@ WORDS = {
     "glass.ended": "Ended acting alone",
     "glass.reviewed": "Closed a review",
     "flags.import": "Imported flags",
+    "flags.own_plan": "Ran a plan of their own",
     "flags.drill": "Rehearsed a plan",
     "plan.made": "Made a plan",
     "plan.edited": "Changed a plan",
