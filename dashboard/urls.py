@@ -22,6 +22,7 @@ from dashboard.views import (
     signin,
     target,
     targets_edit,
+    use,
 )
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -41,6 +42,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("targets/<slug:slug>/race-checks/<int:number>/", race_checks.check, name="race_check"),
     path("targets/<slug:slug>/race-checks/<int:number>/cancel/", race_checks.cancel, name="race_check_cancel"),
     path("flags/", flags.flags, name="flags"),
+    path("flags/use/", use.use, name="flags_use"),
     # Before the pages of environments: no environment is called like these.
     path("flags/proposals/", proposals.proposals_page, name="proposals"),
     path("flags/proposals/<int:number>/", proposals.proposal, name="proposal"),
