@@ -37,6 +37,8 @@ PAGES = {
     "flags": ("/flags/?env=staging", ("failing", "empty")),
     "rollback": ("/rollback/?env=production", ("failing",)),
     "audit": ("/audit/", ("failing",)),
+    "keys": ("/keys/", ("residents",)),
+    "key-make": ("/keys/make/?env=production", ("residents",)),
 }
 
 
