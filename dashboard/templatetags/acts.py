@@ -37,6 +37,12 @@ def moment(at: datetime | str | None) -> SafeString | str:
     return format_html('<time datetime="{}" title="{}">{}</time>', instant.isoformat(), whole, shown)
 
 
+@register.filter
+def grouped(count: int) -> str:
+    """A count with its thousands apart: 41,558."""
+    return f"{count:,}"
+
+
 @register.inclusion_tag("acts/diff.html")
 def flag_diff(diffs: list[FlagDiff]) -> dict[str, Any]:
     """The differences as removed and added lines: the served variant first, other fields as JSON."""
