@@ -21,8 +21,8 @@ class Snapshot:
 
     flags: FlagSet
     last_modified: int
-    answers: dict[str, ofrep.Answer] = field(default_factory=dict, compare=False)
-    """Prepared OFREP bulk answers by event stream address, where the answer is the same for every subject."""
+    answers: dict[tuple[str, bytes], ofrep.Answer] = field(default_factory=dict, compare=False)
+    """OFREP's bulk answers by event stream address and request; no request where every subject gets the same."""
     fragments: Fragments = field(default_factory=Fragments, compare=False, repr=False)
     scopes: dict[Collection[str], "Snapshot"] = field(default_factory=dict, compare=False, repr=False)
     """What keys with tags get of it, by their tags."""
@@ -79,17 +79,12 @@ class Snapshot:
         return self.scopes[tags]
 
     def bulk(self, context: dict[str, Any], *, stream: str) -> ofrep.Answer:
-        """The OFREP answer for every flag; made once where it does not depend on the subject."""
-        if stream in self.answers:
-            return self.answers[stream]
+        """The OFREP answer for every flag."""
         flags = self.flags
         told = {"environment": flags.environment, "revision": flags.revision, "version": flags.version}
-        answer = ofrep.bulk(
+        return ofrep.bulk(
             flags.served, context, revision=flags.revision, stream=stream, metadata=told, prepared=self._prepared
         )
-        if not self.depends_on_context:
-            self.answers[stream] = answer
-        return answer
 
     @cached_property
     def _prepared(self) -> dict[str, bytes]:

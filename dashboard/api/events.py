@@ -40,7 +40,14 @@ async def _stream(request: HttpRequest, holder: Holder, *, definitions: bool) ->
     source = watcher()
     await source.snapshot(holder.environment)
     return StreamingHttpResponse(
-        events(source, holder, request.headers.get("Last-Event-ID", ""), definitions=definitions),
+        events(
+            source,
+            holder,
+            request.headers.get("Last-Event-ID", ""),
+            definitions=definitions,
+            heartbeat=HEARTBEAT_SECONDS,
+            repeat=REPEAT_SECONDS,
+        ),
         content_type="text/event-stream",
         # X-Accel-Buffering: nginx holds streams back otherwise.
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
@@ -53,8 +60,8 @@ async def events(
     last_event_id: str,
     *,
     definitions: bool = False,
-    heartbeat: float = HEARTBEAT_SECONDS,
-    repeat: float = REPEAT_SECONDS,
+    heartbeat: float,
+    repeat: float,
 ) -> AsyncIterator[bytes]:
     """The bytes of one stream, until its key is revoked or the client leaves. Times are seconds."""
     snapshot = await source.snapshot(holder.environment)

@@ -224,7 +224,7 @@ def test_a_change_of_a_flag_under_a_ramp_names_the_cure_and_a_rollback_ends_it(r
     assert "has a ramp under way" in page
     assert "Abort the ramp, or let it end" in page
     emergency = words(rosa, "/rollback/staging/emergency/")
-    assert f"The ramp of {FLAG} ends with it." in emergency
+    assert f"The ramp of {FLAG} ends." in emergency
     assert "No version changes. 1 ramp would end." in words(rosa, "/rollback/?env=staging")
     assert act(rosa, "/rollback/staging/emergency/")["Location"] == "/flags/staging/revisions/3/"
     assert served() == "dependency_gate"

@@ -159,7 +159,7 @@ async def test_a_stream_ends_with_its_key() -> None:
     async with watching() as watcher:
         key, holder = await beside(make_key)
         await watcher.holder(key)
-        stream = events.events(watcher, holder, "")
+        stream = events.events(watcher, holder, "", heartbeat=10, repeat=25)
         assert b"id: 1\n" in await anext(stream)
         row = await beside(ServerKey.objects.get)
         await beside(keys.revoke, row, author="alice")
