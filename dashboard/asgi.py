@@ -1,4 +1,4 @@
-"""The web process: static files and the live socket beside Django, which never sees either."""
+"""The web process: static files, programs' requests and the live socket beside Django's handler, which serves pages."""
 
 import os
 from typing import Any
@@ -14,6 +14,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings")
 django_application = get_asgi_application()
 
 # Imported after Django is set up: they reach models.
+from dashboard.api.short_way import short_way  # noqa: E402
 from dashboard.live.consumer import LiveConsumer  # noqa: E402
 from dashboard.live.origin import OwnPagesOnly  # noqa: E402
 from dashboard.static_files import WholeOrNotFound  # noqa: E402
@@ -32,12 +33,13 @@ async def websocket(scope: Any, receive: Any, send: Any) -> None:
 _files: Any = WholeOrNotFound(
     ServeStaticASGI(None, root=settings.STATIC_ROOT, prefix=settings.STATIC_URL, allow_all_origins=False)
 )
+_other: Any = short_way(django_application)
 
 
 async def http(scope: Any, receive: Any, send: Any) -> None:
-    """Static files from memory of what there was at the start; everything else is Django's."""
+    """Static files from memory of what there was at the start; programs the short way; pages through Django."""
     is_file = scope["path"].startswith(settings.STATIC_URL)
-    await (_files if is_file else django_application)(scope, receive, send)
+    await (_files if is_file else _other)(scope, receive, send)
 
 
 application = ProtocolTypeRouter({"http": http, "websocket": websocket})

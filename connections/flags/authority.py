@@ -17,7 +17,20 @@ from django.utils import timezone
 from connections.flags.errors import NeedsSecondPerson
 from connections.models import BreakGlass, Environment
 
-GOES_BACK = frozenset({"initial", "revert", "plan", "kill", "trip", "expire", "ramp_step", "ramp_back", "ramp_abort"})
+GOES_BACK = frozenset(
+    {
+        "initial",
+        "revert",
+        "plan",
+        "kill",
+        "trip",
+        "expiry",
+        "ramp_step",
+        "ramp_completed",
+        "ramp_back",
+        "ramp_aborted",
+    }
+)
 """Kinds of acts that never wait; also those of the clock, which carry on what was approved as a whole."""
 
 
@@ -65,6 +78,7 @@ def approval_for(
     *,
     version: int,
     changes: Mapping[str, dict[str, Any] | None] | None = None,
+    verb: str = "",
     arguments: Mapping[str, Any] | None = None,
 ) -> Approval:
     """Who stands behind this act beside its author. Raises NeedsSecondPerson where one more is asked for.
@@ -78,5 +92,5 @@ def approval_for(
         return ALONE
     glass = glass_of(environment_key, author)
     if glass is None:
-        raise NeedsSecondPerson(environment_key, kind, author, reason, subject, version, changes, arguments)
+        raise NeedsSecondPerson(environment_key, verb or kind, author, reason, subject, version, changes, arguments)
     return Approval(glass=glass)

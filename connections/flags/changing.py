@@ -14,11 +14,11 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from connections.flags import reading
+from connections.flags import reading, stored
 from connections.flags.authority import Approval, approval_for
 from connections.flags.errors import NothingToChange, ReasonMissing, StaleVersion, UnknownVersion
 from connections.flags.layers import Layer, LayerKind
-from connections.flags.versions import FlagDiff, FlagSet, definition_hash, diff, flag_diff, set_hash
+from connections.flags.versions import FlagDiff, FlagSet, definition_hash, diff, flag_diff, set_hash_of
 from connections.models import (
     AuditRecord,
     Definition,
@@ -44,8 +44,9 @@ class Request:
     author: str
     reason: str
     subject: str
+    verb: str = ""
+    """One of `proposals.VERBS`, where the act is more than definitions to append; with its `arguments`, as JSON."""
     arguments: Mapping[str, Any] | None = None
-    """Of its verb, as JSON, where a proposal of it cannot be stored as definitions (`proposals.VERBS`)."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class Preview:
     restores: int | None = None
     ends: tuple[str, ...] = ()
     """The flags whose ramps it would end."""
+    stays: tuple[Layer, ...] = ()
+    """The kills and breakers over its flags: they go on being served."""
 
     @property
     def empty(self) -> bool:
@@ -83,8 +86,9 @@ def take(environment_key: str, reason: str) -> FlagSet:
         unchanged = Environment.objects.filter(key=stage.key, revision=stage.revision)
         if unchanged.update(revision=stage.revision + 1) == 1:
             number = reading.current_version(stage.key).number
-            definitions = reading.definitions_at(stage.key, number)
-            return FlagSet(stage.key, number, stage.revision + 1, definitions, standing(stage.key))
+            found = stored.load(stage.key, number)
+            layers = standing(stage.key)
+            return FlagSet(stage.key, number, stage.revision + 1, dict(found.definitions), layers, found)
 
 
 def standing(environment_key: str) -> tuple[Layer, ...]:
@@ -111,7 +115,7 @@ def append(flags: FlagSet, changes: Changes, request: Request) -> Version:
         number=flags.version + 1,
         parent=Version.objects.get(environment_id=flags.environment, number=flags.version),
         kind=request.kind,
-        set_hash=set_hash(after),
+        set_hash=_set_hash(flags, changes),
         author=request.author,
         approved_by=approval.by,
         reason=request.reason.strip(),
@@ -120,6 +124,13 @@ def append(flags: FlagSet, changes: Changes, request: Request) -> Version:
     _store(version, changes)
     serve(flags, version, request, definitions=after, differences=differences)
     return version
+
+
+def _set_hash(flags: FlagSet, changes: Changes) -> str:
+    """Of the set after the changes: only what changes is hashed anew."""
+    hashes = {key: digest for key, digest in flags.hashes.items() if key not in changes}
+    hashes |= {key: definition_hash(body) for key, body in changes.items() if body is not None}
+    return set_hash_of(hashes)
 
 
 def serve(
@@ -160,30 +171,37 @@ def serve(
 def _summary(before: FlagSet, after: FlagSet, differences: list[FlagDiff]) -> list[dict[str, Any]]:
     """What is served otherwise, a line for each flag; a change under a kill is told too, though nobody is served it.
 
-    Where a ramp moved, the line says of which variant, from which share and to which; none: 0.
+    Where a layer came, went or moved, the line says so, even if it serves what was served: "layer" and "laid", and of a
+    ramp its variant ("ramp"), the percentage it had ("was") and has; none: 0.
     """
     told = {one.flag: one for one in differences if one.served_changes}
     told |= {one.flag: one for one in diff(before.served, after.served) if one.served_changes}
-    ramps = _moved_ramps(before, after)
+    layers = _moved_layers(before, after)
+    sides = {key: (one.before, one.after) for key, one in told.items()}
+    for key in layers.keys() - sides.keys():
+        variant = after.served.get(key, {}).get("defaultVariant")
+        sides[key] = (variant, variant)
     return [
-        {"flag": key, "before": told[key].before, "after": told[key].after, **ramps.get(key, {})}
-        for key in sorted(told)
+        {"flag": key, "before": sides[key][0], "after": sides[key][1], **layers.get(key, {})} for key in sorted(sides)
     ]
 
 
-def _moved_ramps(before: FlagSet, after: FlagSet) -> dict[str, dict[str, Any]]:
-    old, new = (
-        {layer.flag: layer for layer in flags.layers if layer.kind is LayerKind.RAMP} for flags in (before, after)
-    )
-    moved = {key: (old.get(key), new.get(key)) for key in {*old, *new} if old.get(key) != new.get(key)}
-    return {
-        key: {
-            "ramp": (now or was).variant,  # type: ignore[union-attr]  # one of them is there
-            "was": was.share / 10 if was else 0,
-            "percentage": now.share / 10 if now else 0,
-        }
-        for key, (was, now) in moved.items()
-    }
+def _moved_layers(before: FlagSet, after: FlagSet) -> dict[str, dict[str, Any]]:
+    """{flag: what its line says of layers}; of several that moved, the strongest."""
+    moved: dict[str, dict[str, Any]] = {}
+    for kind in LayerKind:
+        old, new = ({one.flag: one for one in flags.layers if one.kind is kind} for flags in (before, after))
+        for key in {*old, *new}:
+            if old.get(key) != new.get(key):
+                moved[key] = {"layer": kind.value, "laid": key in new}
+                if kind is LayerKind.RAMP:
+                    moved[key] |= _moved_ramp(old.get(key), new.get(key))
+    return moved
+
+
+def _moved_ramp(was: Layer | None, now: Layer | None) -> dict[str, Any]:
+    shares = {"was": was.share / 10 if was else 0, "percentage": now.share / 10 if now else 0}
+    return {"ramp": now.variant if now else was.variant if was else "", **shares}
 
 
 def _store(version: Version, changes: Changes) -> None:
@@ -207,6 +225,7 @@ def _approval(flags: FlagSet, request: Request, changes: Changes | None = None) 
         request.subject,
         version=flags.version,
         changes=changes,
+        verb=request.verb,
         arguments=request.arguments,
     )
 

@@ -37,7 +37,7 @@ def advance(now: datetime | None = None) -> list[Revision]:
     for overlay in Overlay.objects.filter(ended_at__isnull=True, expires_at__lte=now):
         made += _tried(overlay.flag_key, lambda one=overlay: _expire(one, now))  # type: ignore[misc]  # bound now
     for ramp in Ramp.objects.filter(ended_at__isnull=True, state=Ramp.State.RUNNING):
-        event = due(progress_of(ramp), steps_of(ramp), _verdict(ramp), now)
+        event = due(progress_of(ramp), steps_of(ramp), verdict_of(ramp), now)
         if event is not None:
             made += _tried(ramp.flag_key, lambda one=ramp, what=event: _step(one, what, now))  # type: ignore[misc]
     return made
@@ -83,7 +83,7 @@ def _complete(ramp: Ramp, now: datetime) -> Revision:
     return version.revisions.get()
 
 
-def _verdict(ramp: Ramp) -> str:
+def verdict_of(ramp: Ramp) -> str:
     """What the flag's guard says; "none" where nobody guards it, which holds a step that needs a pass."""
     if not steps_of(ramp)[ramp.step].needs_pass:
         return "none"

@@ -11,9 +11,9 @@ from connections.flags.changing import Changes, Preview, Request, append, diffs,
 from connections.flags.clock import advance
 from connections.flags.definitions import check, check_successor
 from connections.flags.errors import NoKnownGood, UnknownVersion
-from connections.flags.making_way import ramps_in_the_way, refuse_under_layers, take_back
+from connections.flags.making_way import overlays_that_stay, ramps_in_the_way, refuse_under_layers, take_back
 from connections.flags.overlays import kill, lift, trip
-from connections.flags.plans import changes_back, changes_for, plan_for
+from connections.flags.plans import changes_back, changes_for
 from connections.flags.promoting import preview_promotion, promote, stage_before
 from connections.flags.ramping import (
     abort_ramp,
@@ -24,6 +24,7 @@ from connections.flags.ramping import (
     set_ramp_back,
     start_ramp,
 )
+from connections.flags.team_plans import kind_of_run, plan_for
 from connections.flags.versions import FlagSet
 from connections.models import AuditRecord, Version
 
@@ -119,7 +120,7 @@ def run_plan(environment_key: str, plan_key: str, *, author: str, reason: str) -
     UnknownEnvironment, UnknownPlan, NoKnownGood, ReasonMissing, NothingToChange, and UnknownFlag or UnknownVariant
     where the environment lacks what the plan sets.
     """
-    request = Request(Version.Kind.PLAN, author, reason, plan_for(plan_key).key)
+    request = Request(kind_of_run(plan_key, author), author, reason, plan_for(plan_key).key)
     with transaction.atomic():
         flags = take(environment_key, request.reason)
         changes, _ = _planned(flags, plan_key)
@@ -193,4 +194,5 @@ def _concerned(flags: FlagSet, plan_key: str) -> Collection[str]:
 
 def _preview(flags: FlagSet, changes: Changes, restores: int | None, concerned: Collection[str] = ()) -> Preview:
     ends = tuple(ramps_in_the_way(flags, changes, concerned))
-    return Preview(flags.environment, flags.version, tuple(diffs(flags, changes)), restores, ends)
+    stays = tuple(overlays_that_stay(flags, changes, concerned))
+    return Preview(flags.environment, flags.version, tuple(diffs(flags, changes)), restores, ends, stays)

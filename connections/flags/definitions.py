@@ -23,6 +23,8 @@ KEY = re.compile(r"[A-Za-z0-9._-]{1,100}")
 VARIANT_LENGTH = 100
 MAX_BYTES = 64 * 1024
 STATES = ("ENABLED", "DISABLED")
+RESERVED = ("change", "new-flag", "promote")
+"""Pages below an environment, where each flag has a page by its key."""
 FIELDS = {"state", "variants", "defaultVariant", "targeting", "metadata", *STORED_ONLY}
 DATES = ("removeBy",)
 """Metadata that is a date, as YYYY-MM-DD."""
@@ -33,6 +35,8 @@ def check(key: str, definition: Definition) -> None:
     """Raises BadDefinition naming the flag and what is wrong with it."""
     if not KEY.fullmatch(key):
         raise BadDefinition(key[:100], "a flag key has 1 to 100 letters, digits, dots, underscores or hyphens")
+    if key in RESERVED:
+        raise BadDefinition(key, f"{', '.join(RESERVED)} are names of pages; a flag needs another key")
     _check_storable(key, definition)
     if unknown := sorted(set(definition) - FIELDS):
         raise BadDefinition(key, f"unknown field {unknown[0]!r}")

@@ -6,7 +6,8 @@ from django.db import transaction
 
 from connections.flags import reading
 from connections.flags.changing import Changes, Preview, Request, append, diffs, refuse_stale, take
-from connections.flags.definitions import check
+from connections.flags.definitions import check, check_successor
+from connections.flags.making_way import refuse_under_layers
 from connections.flags.plans import changes_back
 from connections.flags.versions import Definition, FlagSet
 from connections.models import Version
@@ -15,9 +16,12 @@ from connections.models import Version
 def preview_import(
     environment_key: str, definitions: Mapping[str, Definition], *, keep_others: bool = False
 ) -> Preview:
-    """What `import_flags` would do now. Writes nothing. Raises UnknownEnvironment."""
+    """What `import_flags` would do now. Writes nothing. Raises UnknownEnvironment, BadDefinition, UnderLayer."""
     flags = reading.flag_set(environment_key)
-    return Preview(flags.environment, flags.version, tuple(diffs(flags, _changes(flags, definitions, keep_others))))
+    changes = _changes(flags, definitions, keep_others)
+    _check_successors(flags, changes)
+    refuse_under_layers(flags, changes)
+    return Preview(flags.environment, flags.version, tuple(diffs(flags, changes)))
 
 
 def import_flags(
@@ -32,15 +36,23 @@ def import_flags(
     """Serve exactly these definitions, as one version; flags that are not among them go, unless `keep_others`.
 
     Without `expected_version`, whatever is served now. Raises BadDefinition, StaleVersion, ReasonMissing,
-    NothingToChange or UnknownEnvironment; then nothing was written.
+    NothingToChange, UnderLayer or UnknownEnvironment; then nothing was written.
     """
     for key, definition in definitions.items():
         check(key, definition)
     with transaction.atomic():
         flags = take(environment_key, reason)
         changes = _changes(flags, definitions, keep_others)
+        _check_successors(flags, changes)
         refuse_stale(flags, changes, flags.version if expected_version is None else expected_version)
+        refuse_under_layers(flags, changes)
         return append(flags, changes, Request(Version.Kind.IMPORT, author, reason, ", ".join(sorted(changes))))
+
+
+def _check_successors(flags: FlagSet, changes: Changes) -> None:
+    for key, definition in changes.items():
+        if definition is not None:
+            check_successor(key, flags.definitions.get(key), definition)
 
 
 def _changes(flags: FlagSet, definitions: Mapping[str, Definition], keep_others: bool) -> Changes:

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from connections.flags.changing import Changes, Request, append, serve
 from connections.flags.errors import UnderLayer
-from connections.flags.layers import LayerKind
+from connections.flags.layers import Layer, LayerKind
 from connections.flags.overlays import end
 from connections.flags.ramping import move, standing
 from connections.flags.ramps import Event
@@ -37,6 +37,17 @@ def ramps_in_the_way(flags: FlagSet, changes: Changes, concerned: Collection[str
     """The flags whose ramps `take_back` would end."""
     ramped = [layer.flag for layer in flags.layers if layer.kind is LayerKind.RAMP]
     return [flag for flag in ramped if flag in changes or flag in concerned]
+
+
+def overlays_that_stay(flags: FlagSet, changes: Changes, concerned: Collection[str] = ()) -> list[Layer]:
+    """The kills and breakers over flags changed or `concerned` that `take_back` would leave."""
+    over = [layer for layer in flags.layers if layer.kind is not LayerKind.RAMP]
+    return [
+        layer
+        for layer in over
+        if (layer.flag in changes and _serves(changes, layer.flag, layer.variant))
+        or (layer.flag not in changes and layer.flag in concerned)
+    ]
 
 
 def take_back(flags: FlagSet, changes: Changes, request: Request, concerned: Collection[str] = ()) -> Version:

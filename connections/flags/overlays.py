@@ -69,7 +69,7 @@ def lift(environment_key: str, flag: str, kind: str = "kill", *, author: str, re
 
     Raises UnknownEnvironment, ReasonMissing, or NothingLaid.
     """
-    request = Request("lift", author, reason, flag)
+    request = Request("lift", author, reason, flag, "lift", {"flag": flag, "kind": kind})
     with transaction.atomic():
         flags = take(environment_key, request.reason)
         if kind not in Overlay.Kind.values or not end(flags, flag, kind, author=author, reason=request.reason.strip()):

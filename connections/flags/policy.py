@@ -41,7 +41,7 @@ def set_policy(
             served = reading.current_version(stage.key).number
             subject = "one person is enough"
             approval = approval_for(
-                stage.key, "policy", author, reason.strip(), subject, version=served, arguments=after
+                stage.key, "policy", author, reason.strip(), subject, version=served, verb="policy", arguments=after
             )
             told = approval.told()
         Environment.objects.filter(key=stage.key).update(**after)

@@ -56,7 +56,9 @@ def preview_promotion(
     """What `promote` would do now. Writes nothing. Raises as it does."""
     source = reading.flag_set(stage_before(environment_key).key, source_version)
     target = reading.flag_set(environment_key)
-    return Preview(environment_key, target.version, tuple(diffs(target, _changes(source, target, flags))))
+    changes = _changes(source, target, flags)
+    refuse_under_layers(target, changes)
+    return Preview(environment_key, target.version, tuple(diffs(target, changes)))
 
 
 def _changes(source: FlagSet, target: FlagSet, flags: Collection[str] | None) -> Changes:

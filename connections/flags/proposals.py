@@ -16,15 +16,22 @@ from django.utils import timezone
 from connections.flags import reading
 from connections.flags.authority import Approval, approved
 from connections.flags.changing import REASON_WORDS, Request, append, take
+from connections.flags.definitions import check
 from connections.flags.errors import (
+    FlagError,
     NeedsSecondPerson,
+    NothingToChange,
     ProposalClosed,
     ReasonMissing,
     SamePerson,
     StaleProposal,
     UnknownProposal,
 )
+from connections.flags.making_way import refuse_under_layers
+from connections.flags.merging import merge_sets
+from connections.flags.overlays import lift
 from connections.flags.policy import apply_policy
+from connections.flags.ramping import finish_ramp, reopen_ramp, start_ramp
 from connections.flags.versions import FlagDiff, diff, same
 from connections.models import AuditRecord, Environment, Proposal
 
@@ -32,7 +39,13 @@ LASTS = timedelta(hours=24)
 """After a day nobody remembers what was looked at; it can be proposed again."""
 Verb = Callable[..., Any]
 """Called as verb(environment_key, author=..., reason=..., **arguments)."""
-VERBS: dict[str, Verb] = {"policy": apply_policy}
+VERBS: dict[str, Verb] = {
+    "policy": apply_policy,
+    "lift": lift,
+    "ramp_start": start_ramp,
+    "ramp_finish": finish_ramp,
+    "ramp_reopen": reopen_ramp,
+}
 """Acts that are more than definitions, by kind: performed by their verb, with the arguments of the request."""
 
 
@@ -44,18 +57,21 @@ class Look:
     """What approving it would change."""
     theirs: tuple[FlagDiff, ...] = ()
     """What others changed in its flags since; then it cannot be approved."""
+    done: bool = False
+    """What it wants is served already."""
 
 
 def propose(needed: NeedsSecondPerson, *, by_person: bool) -> Proposal:
     """Store the act that was refused for want of a second person.
 
-    Raises ReasonMissing, whatever the policy says: whoever approves must know why.
+    Raises ReasonMissing, whatever the policy says: whoever approves must know why; and NeedsSecondPerson again where
+    the act cannot be stored.
     """
     if len(needed.reason.split()) < REASON_WORDS:
         raise ReasonMissing
     by_verb = needed.kind in VERBS
     if (needed.arguments if by_verb else needed.changes) is None:
-        raise LookupError(f"{needed.kind}: nothing says how to perform this later")
+        raise needed  # Nothing says how to perform it later.
     at = timezone.now()
     with transaction.atomic():
         proposal = Proposal.objects.create(
@@ -87,8 +103,9 @@ def approve(number: int, *, by: str, note: str = "") -> Proposal:
         if not proposal.people:
             return _second(proposal, by, note)
         _decide(proposal, Proposal.State.APPROVED, by, note)
-        _audit(proposal, by, "proposal.approved", note)
         proposal.revision = _perform(proposal, by)
+        # After the act: everybody locks the environment before the audit trail.
+        _audit(proposal, by, "proposal.approved", note)
         proposal.save(update_fields=["revision"])
         return proposal
 
@@ -103,6 +120,33 @@ def reject(number: int, *, by: str, reason: str) -> Proposal:
         _decide(proposal, Proposal.State.WITHDRAWN if own else Proposal.State.REJECTED, by, reason)
         _audit(proposal, by, "proposal.withdrawn" if own else "proposal.rejected", reason)
         return proposal
+
+
+def renew(number: int, *, by: str) -> Proposal:
+    """Propose it again on what is served now, in the name of who asks; the old one is withdrawn.
+
+    What others changed meanwhile is kept, field by field. Raises UnknownProposal, ProposalClosed where it was decided,
+    NothingToChange, and FlagError where both changed one field: then the flag itself has to be edited.
+    """
+    with transaction.atomic():
+        old = found(number)
+        if old.state != Proposal.State.OPEN:
+            raise ProposalClosed(number, f"was {old.state} by {old.decided_by}")
+        served = reading.flag_set(old.environment_id)
+        again = Proposal.objects.create(
+            environment_id=old.environment_id,
+            act=old.act,
+            subject=old.subject,
+            changes=None if old.changes is None else _rebased(old, served.definitions),
+            arguments=old.arguments,
+            base_version=served.version,
+            proposed_by=by,
+            reason=old.reason,
+            expires_at=timezone.now() + LASTS,
+        )
+        _decide(old, Proposal.State.WITHDRAWN, by, f"Proposed again as {again.pk}.")
+        _audit(again, by, "proposal.made", again.reason)
+        return again
 
 
 def found(number: int) -> Proposal:
@@ -127,7 +171,22 @@ def look(proposal: Proposal) -> Look:
     theirs = _moved(proposal, flags.definitions)
     shown = _base(proposal) if theirs or proposal.state != Proposal.State.OPEN else flags.definitions
     yours = [one for one in diff(_only(shown, proposal), _wanted(proposal)) if one.fields]
-    return Look(tuple(yours), tuple(theirs))
+    done = not diff(_only(flags.definitions, proposal), _wanted(proposal))
+    return Look(tuple(yours), tuple(theirs), done)
+
+
+def _rebased(old: Proposal, now: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """What the proposal wants, with what others changed since."""
+    merged = merge_sets(_base(old), now, old.changes or {})
+    if conflict := next((f"{key} {one.name}" for key, each in merged.items() for one in each.conflicts), ""):
+        raise FlagError("changes", f"Both changed {conflict.strip()}.", "Edit the flag on what is served now.")
+    changes = {key: each.definition for key, each in merged.items() if not same(each.definition, now.get(key))}
+    if not changes:
+        raise NothingToChange
+    for key, body in changes.items():
+        if body is not None:
+            check(key, body)
+    return changes
 
 
 def _open(number: int) -> Proposal:
@@ -186,6 +245,7 @@ def _append(proposal: Proposal) -> None:
         raise StaleProposal(proposal.pk, theirs, diff(_only(_base(proposal), proposal), _wanted(proposal)))
     wanted: dict[str, dict[str, Any] | None] = dict(proposal.changes or {})
     changes = {key: body for key, body in wanted.items() if not same(flags.definitions.get(key), body)}
+    refuse_under_layers(flags, changes)
     append(flags, changes, Request(proposal.act, proposal.proposed_by, proposal.reason, proposal.subject))
 
 

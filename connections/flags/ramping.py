@@ -30,7 +30,8 @@ def start_ramp(environment_key: str, flag: str, variant: str, steps: Any, *, aut
     UnknownFlag, UnknownVariant, BadRamp, ReasonMissing, or UnderLayer where the flag has a ramp, kill or breaker.
     """
     read = read_steps(steps)
-    request = Request("ramp_start", author, reason, flag)
+    arguments = {"flag": flag, "variant": variant, "steps": [step.as_json() for step in read]}
+    request = Request("ramp_start", author, reason, flag, "ramp_start", arguments)
     with transaction.atomic():
         flags = take(environment_key, request.reason)
         check_values(flags.definitions, {flag: variant})
@@ -64,7 +65,7 @@ def set_ramp_back(environment_key: str, flag: str, *, author: str, reason: str) 
 def finish_ramp(environment_key: str, flag: str, *, author: str, reason: str) -> Version:
     """Serve the ramp's variant to everybody now, as a new version. Raises as `abort_ramp` does, and UnderLayer while a
     kill or breaker lies over the flag."""
-    request = Request(Version.Kind.CHANGE, author, reason, flag)
+    request = Request(Version.Kind.CHANGE, author, reason, flag, "ramp_finish", {"flag": flag})
     with transaction.atomic():
         flags = take(environment_key, request.reason)
         ramp = standing(environment_key, flag)
@@ -75,7 +76,7 @@ def finish_ramp(environment_key: str, flag: str, *, author: str, reason: str) ->
 def reopen_ramp(environment_key: str, flag: str, *, author: str, reason: str) -> Revision:
     """Take back an abort: the flag's last ramp stands again at its step, paused. Raises as `start_ramp` does, and
     NothingLaid where no ramp was aborted."""
-    request = Request("ramp_reopen", author, reason, flag)
+    request = Request("ramp_reopen", author, reason, flag, "ramp_reopen", {"flag": flag})
     with transaction.atomic():
         flags = take(environment_key, request.reason)
         last = Ramp.objects.filter(environment_id=environment_key, flag_key=flag).order_by("-started_at").first()

@@ -2,20 +2,22 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Model, Q
 
-from connections.flags import totals
+from connections.flags import totals, using
 from connections.flags.keys import Holder
 from connections.flags.reading import SILENT_AFTER
 from connections.flags.totals import Counts
-from connections.models import ConnectionCount, ServerRun, WatchedServer
+from connections.flags.using import Tally
+from connections.models import ConnectionCount, FlagUse, ServerRun, WatchedServer
 from connections.signals import server_reported
 
 MAX_BODY_BYTES = 256 * 1024
@@ -37,8 +39,9 @@ class ReportError(ValueError):
 class Report:
     """One report. Counts are since the process began.
 
-    `held_revision` is what new connections get there now. `run` names the process and `run_seconds` is how long it has
-    been counting: "" and None in reports of a library that does not say. `ending`: it is the process's last report.
+    `held_revision` is what new connections get there now, for `held_seconds` already. `run` names the process, and
+    `run_seconds` is how long it has been counting. None and "" are of a library that does not say. `ending`: it is the
+    process's last report.
     `evaluations` is {flag: {variant: n}}, `connections` {strategy: {cause: n}}, `readiness` {strategy: {figure: n}}.
     """
 
@@ -51,6 +54,11 @@ class Report:
     evaluations: Counts
     connections: Counts
     readiness: Counts
+    held_seconds: float | None = None
+
+    def held_since(self, now: datetime) -> datetime:
+        """When the revision came to be held, by our clock: the report may have been long on its way."""
+        return now - timedelta(seconds=self.held_seconds or 0.0)
 
 
 def read(body: bytes) -> Report:
@@ -71,88 +79,199 @@ def read(body: bytes) -> Report:
         evaluations=_counts(told, "evaluations"),
         connections=_counts(told, "connections"),
         readiness=_counts(told, "readiness"),
+        held_seconds=_seconds(told, "held_seconds"),
     )
 
 
+@dataclass(frozen=True)
+class Told:
+    """A report that came: from whom, and when."""
+
+    holder: Holder
+    report: Report
+    at: datetime
+
+
 def record(holder: Holder, report: Report, *, now: datetime) -> None:
-    """Keep what an instance tells, and count what is new in it. `held_since` moves only when another revision is held:
-    by all its processes that still report."""
+    """Keep what an instance tells, and count what is new in it."""
+    record_all([Told(holder, report, now)])
+
+
+def record_all(told: Sequence[Told]) -> None:
+    """Keep many reports in one transaction, in the order in which they came: a few statements for all of them, because
+    a whole fleet confirms a change at the same moment.
+
+    A server's `held_since` moves only when another revision is held by all its processes that still report: to when the
+    last of them came to hold it.
+    """
     with transaction.atomic():
-        # The row is locked: of two reports of one instance, each sees what the other left.
-        server, _ = WatchedServer.objects.select_for_update().get_or_create(
-            environment_id=holder.environment,
-            instance=report.instance,
-            defaults={"held_revision": report.held_revision, "held_since": now, "reported_at": now},
-        )
-        before = server.runs.filter(run=report.run).first()
-        _count(server.environment_id, before, report, now)
-        _keep_run(server, before, report, now)
-        _sum_up(server, holder, report, now)
-        transaction.on_commit(partial(_announce, holder.environment, report.instance), robust=True)
+        servers = _servers(told)
+        runs = _runs(servers, told)
+        counts: dict[_Place, int] = defaultdict(int)
+        uses = Tally()
+        news = [_take(one, servers[_name(one)], runs[servers[_name(one)].pk], counts, uses) for one in told]
+        _upsert(ServerRun, _touched(servers, runs, told), ["server", "run"], _RUN_FIELDS)
+        _upsert(WatchedServer, [servers[name] for name in dict.fromkeys(map(_name, told))], _SERVER, _SERVER_FIELDS)
+        _count(counts)
+        using.record_alone(uses)
+        for one, is_news in zip(told, news, strict=True):
+            announce = partial(_announce, one.holder.environment, one.report.instance, is_news)
+            transaction.on_commit(announce, robust=True)
 
 
-def _count(environment: str, before: ServerRun | None, report: Report, now: datetime) -> None:
-    """Count what is new where the time that it covers began."""
+_SERVER = ("environment", "instance")
+_SERVER_FIELDS = (
+    "key_name", "library_version", "held_revision", "held_since", "reported_at", "counting_since", "evaluations",
+    "connections", "readiness",
+)  # fmt: skip
+_RUN_FIELDS = (
+    "began_at", "reported_at", "ended", "held_revision", "held_since", "evaluations", "connections", "readiness",
+)  # fmt: skip
+_Place = tuple[str, datetime, int, str, str]
+"""Environment, minute, revision, strategy and figure of a count."""
+
+
+def _name(one: Told) -> tuple[str, str]:
+    return one.holder.environment, one.report.instance
+
+
+def _servers(told: Sequence[Told]) -> dict[tuple[str, str], WatchedServer]:
+    """Their rows, made where they are new, locked: of two reports of one instance, each sees what the other left."""
+    first = {_name(one): one for one in reversed(told)}
+    named = Q(environment_id__in={key for key, _ in first}, instance__in={instance for _, instance in first})
+    rows = WatchedServer.objects.filter(named).order_by("pk")
+    known = {(row.environment_id, row.instance): row for row in rows.select_for_update()}
+    if missing := [_new_server(one) for name, one in first.items() if name not in known]:
+        WatchedServer.objects.bulk_create(missing, ignore_conflicts=True)
+        known = {(row.environment_id, row.instance): row for row in rows.select_for_update()}
+    return known
+
+
+def _new_server(one: Told) -> WatchedServer:
+    return WatchedServer(
+        environment_id=one.holder.environment,
+        instance=one.report.instance,
+        held_revision=one.report.held_revision,
+        held_since=one.report.held_since(one.at),
+        reported_at=one.at,
+    )
+
+
+def _runs(servers: Mapping[tuple[str, str], WatchedServer], told: Sequence[Told]) -> dict[int, dict[str, ServerRun]]:
+    """By server and name: the processes that still report, and those that report now. What is long gone is deleted."""
+    asked = {servers[_name(one)].pk: one for one in told}
+    oldest = min(one.at for one in told)
+    living = Q(ended=False, reported_at__gt=oldest - SILENT_AFTER)
+    rows = ServerRun.objects.filter(living | Q(run__in={one.report.run for one in told}), server__in=asked)
+    found: dict[int, dict[str, ServerRun]] = {pk: {} for pk in asked}
+    for row in rows:
+        found[row.server_id][row.run] = row
+    if begun := {pk for pk, one in asked.items() if one.report.run not in found[pk]}:
+        ServerRun.objects.filter(server__in=begun, reported_at__lt=oldest - RUNS_KEPT).delete()
+        for pk in begun:
+            found[pk] = {name: run for name, run in found[pk].items() if run.reported_at >= oldest - RUNS_KEPT}
+    return found
+
+
+def _touched(
+    servers: Mapping[tuple[str, str], WatchedServer], runs: Mapping[int, Mapping[str, ServerRun]], told: Sequence[Told]
+) -> list[ServerRun]:
+    named = dict.fromkeys((servers[_name(one)].pk, one.report.run) for one in told)
+    return [runs[pk][run] for pk, run in named]
+
+
+def _take(one: Told, server: WatchedServer, runs: dict[str, ServerRun], counts: dict[_Place, int], uses: Tally) -> bool:
+    """Take a report into the rows at hand. Returns whether who holds which revision is another thing now."""
+    report, now = one.report, one.at
+    before = runs.get(report.run)
+    _add_new(server.environment_id, before, report, now, counts)
+    evaluations = totals.news(before.evaluations if before else {}, report.evaluations, named=report.run != "")
+    for flag, variants in evaluations.items():
+        for variant, count in variants.items():
+            place = using.Place(server.environment_id, FlagUse.Source.SERVER.value, report.instance, flag, variant)
+            uses.add(place, now, count)
+    held = server.held_revision, server.held_since
+    news = before is None or before.ended != report.ending
+    run = runs[report.run] = before or ServerRun(server=server, run=report.run, began_at=_began(report, now))
+    _keep(run, report, now)
+    living = [each for each in runs.values() if not each.ended and each.reported_at > now - SILENT_AFTER]
+    _sum_up(server, one, living or [run])
+    return news or held != (server.held_revision, server.held_since)
+
+
+def _add_new(
+    environment: str, before: ServerRun | None, report: Report, now: datetime, counts: dict[_Place, int]
+) -> None:
+    """Add what is new where the time that it covers began."""
     named = report.run != ""
     new = {
         "ended": totals.news(before.connections if before else {}, report.connections, named=named),
         "ready": totals.news(before.readiness if before else {}, report.readiness, named=named),
     }
     at = before.reported_at if before else _began(report, now)
-    where = {
-        "environment_id": environment,
-        "minute": at.replace(second=0, microsecond=0),
-        "revision": before.held_revision if before else report.held_revision,
-    }
-    figures = [
-        (strategy, f"{kind}.{label}", count)
-        for kind, groups in new.items()
-        for strategy, counts in groups.items()
-        for label, count in counts.items()
-    ]
-    # In one order for everybody: two servers that count the same rows must not wait for each other in a circle.
-    for strategy, figure, count in sorted(figures):
-        rows = ConnectionCount.objects.filter(**where, strategy=strategy, figure=figure)
-        if not rows.update(count=F("count") + count):
-            _, made = rows.get_or_create(**where, strategy=strategy, figure=figure, defaults={"count": count})
-            if not made:
-                rows.update(count=F("count") + count)
+    minute, revision = at.replace(second=0, microsecond=0), before.held_revision if before else report.held_revision
+    for kind, groups in new.items():
+        for strategy, group in groups.items():
+            for label, count in group.items():
+                counts[environment, minute, revision, strategy, f"{kind}.{label}"] += count
 
 
 def _began(report: Report, now: datetime) -> datetime:
     return now - timedelta(seconds=report.run_seconds or 0.0)
 
 
-def _keep_run(server: WatchedServer, before: ServerRun | None, report: Report, now: datetime) -> None:
-    if before is None:
-        server.runs.filter(reported_at__lt=now - RUNS_KEPT).delete()
-    run = before or ServerRun(server=server, run=report.run, began_at=_began(report, now))
+def _keep(run: ServerRun, report: Report, now: datetime) -> None:
     named = report.run != ""
     run.reported_at, run.ended = now, report.ending
-    run.held_revision = report.held_revision
+    if run.held_since is None or run.held_revision != report.held_revision:
+        run.held_revision, run.held_since = report.held_revision, report.held_since(now)
     run.evaluations = totals.kept(run.evaluations, report.evaluations, named=named)
     run.connections = totals.kept(run.connections, report.connections, named=named)
     run.readiness = totals.kept(run.readiness, report.readiness, named=named)
-    run.save()
 
 
-def _sum_up(server: WatchedServer, holder: Holder, report: Report, now: datetime) -> None:
+def _sum_up(server: WatchedServer, one: Told, runs: Sequence[ServerRun]) -> None:
     """The server's row tells of all its living processes; of the one that ended last, where none is left."""
-    living = list(server.runs.filter(ended=False, reported_at__gt=now - SILENT_AFTER))
-    runs = living or list(server.runs.filter(run=report.run))
     held = min(run.held_revision for run in runs)
     if held != server.held_revision:
-        server.held_revision, server.held_since = held, now
-    server.key_name, server.library_version, server.reported_at = holder.name, report.library_version, now
+        server.held_revision = held
+        server.held_since = max((run.held_since for run in runs if run.held_since), default=one.at)
+    server.key_name, server.library_version = one.holder.name, one.report.library_version
+    server.reported_at = one.at
     server.counting_since = min(run.began_at for run in runs)
     server.evaluations = totals.added(run.evaluations for run in runs)
     server.connections = totals.added(run.connections for run in runs)
     server.readiness = totals.added(run.readiness for run in runs)
-    server.save()
 
 
-def _announce(environment: str, instance: str) -> None:
-    server_reported.send_robust(sender=WatchedServer, environment=environment, instance=instance)
+def _upsert(model: type[Model], rows: Iterable[Model], unique: Sequence[str], fields: Sequence[str]) -> None:
+    """Write rows in one statement, found again by what is unique of them."""
+    written = []
+    for row in rows:
+        row.pk = None
+        written.append(row)
+    model._default_manager.bulk_create(
+        written, update_conflicts=True, unique_fields=unique, update_fields=fields, batch_size=200
+    )
+
+
+def _count(counts: Mapping[_Place, int]) -> None:
+    # In one order for everybody: two processes that count the same rows must not wait for each other in a circle.
+    for place, count in sorted(counts.items()):
+        environment, minute, revision, strategy, figure = place
+        where = {
+            "environment_id": environment, "minute": minute, "revision": revision, "strategy": strategy,
+            "figure": figure,
+        }  # fmt: skip
+        rows = ConnectionCount.objects.filter(**where)
+        if not rows.update(count=F("count") + count):
+            _, made = rows.get_or_create(**where, defaults={"count": count})
+            if not made:
+                rows.update(count=F("count") + count)
+
+
+def _announce(environment: str, instance: str, news: bool) -> None:
+    server_reported.send_robust(sender=WatchedServer, environment=environment, instance=instance, news=news)
 
 
 def _text(told: Mapping[str, Any], name: str, longest: int) -> str:

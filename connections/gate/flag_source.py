@@ -1,12 +1,13 @@
 """Learns flag definitions from Readywire's server on a thread of its own, and reports back.
 
-One loop: conditional GET, then the event stream; a change on the stream is a conditional GET again. After every
-reconnect it fetches again, so a change during the gap is not missed. Definitions are evaluated here, per connection, by
-the same code as the server's.
+One loop: conditional GET, then the event stream, whose events carry the definitions; where they are too many for that,
+a change is a conditional GET again. After every reconnect it fetches again, so a change during the gap is not missed.
+Definitions are evaluated here, per connection, by the same code as the server's.
 """
 
 import json
 import os
+import time
 from collections.abc import Awaitable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ import httpx
 from httpx_sse import ServerSentEvent, aconnect_sse
 
 from connections.gate.counters import Counters
+from connections.gate.errors import DefinitionsInvalid
 from connections.gate.last_known_good import parse
 from connections.gate.reporting import Reporter
 from connections.gate.selection import Snapshot
@@ -22,7 +24,7 @@ from connections.gate.source import Source, Times, body_of, refused
 from connections.gate.telemetry import ConnectionRecord
 
 DEFINITIONS = "/api/v1/definitions"
-STREAM = "/api/v1/definitions/stream"
+STREAM = "/api/v1/definitions/stream?with=definitions"
 
 
 class FlagSource(Source):
@@ -54,6 +56,7 @@ class FlagSource(Source):
         self._alive_every_s = alive_every_s
         self._counters = Counters()
         self._reporter: Reporter | None = None
+        self._held_since = time.monotonic()
 
     def start(self) -> None:
         """Start learning, once per process; in a forked child, counting begins at 0."""
@@ -80,7 +83,7 @@ class FlagSource(Source):
             client,
             self.instance,
             self._counters,
-            lambda: self._snapshot.revision,
+            lambda: (self._snapshot.revision, time.monotonic() - self._held_since),
             every_s=self._report_every_s,
             alive_every_s=self._alive_every_s,
         )
@@ -90,7 +93,9 @@ class FlagSource(Source):
         if self._reporter is not None:
             await self._reporter.last()
 
-    def _learned(self, snapshot: Snapshot) -> None:
+    def _learned(self, snapshot: Snapshot, before: Snapshot) -> None:
+        if snapshot.revision != before.revision:
+            self._held_since = time.monotonic()
         if self._reporter is not None:
             self._reporter.news.set()
 
@@ -108,15 +113,24 @@ class FlagSource(Source):
             await self._fetch(client)
             self._say("")
             async for event in source.aiter_sse():
-                if self._is_news(event):
+                if not self._taken(event):
                     await self._fetch(client)
 
-    def _is_news(self, event: ServerSentEvent) -> bool:
+    def _taken(self, event: ServerSentEvent) -> bool:
+        """Whether nothing is to be asked: the event told nothing new, or carried the definitions that it tells of."""
+        if not event.data:
+            return True
         try:
             data = json.loads(event.data)
-            return bool(data["etag"] != self._snapshot.etag)
-        except (ValueError, TypeError, KeyError):
-            return bool(event.data)  # unreadable, so ask: a conditional GET costs little
+            if data["etag"] == self._snapshot.etag:
+                return True
+            told = parse(data, etag=data["etag"], origin="server")
+        except (ValueError, TypeError, KeyError, RecursionError, DefinitionsInvalid):
+            return False  # without definitions, or unreadable: a conditional GET costs little
+        if told.revision is None or told.revision <= (self._snapshot.revision or 0):
+            return False  # overtaken on its way by an answer, or of a database that was restored: the answer decides
+        self._hold(told)
+        return True
 
     async def _fetch(self, client: httpx.AsyncClient) -> None:
         headers = {"If-None-Match": self._snapshot.etag} if self._snapshot.etag else {}

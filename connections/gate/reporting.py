@@ -31,7 +31,7 @@ class Reporter:
         client: httpx.AsyncClient,
         instance: str,
         counters: Counters,
-        held: Callable[[], int | None],
+        held: Callable[[], tuple[int | None, float]],
         *,
         every_s: float,
         alive_every_s: float,
@@ -42,6 +42,7 @@ class Reporter:
         self._instance = instance
         self._counters = counters
         self._held = held
+        """The revision, and for how many seconds it has been held."""
         self._every_s = every_s
         self._alive_every_s = alive_every_s
         self._told: tuple[int, int] | None = None
@@ -68,7 +69,7 @@ class Reporter:
                 await self._report(ending=True)
 
     async def _report(self, *, ending: bool = False) -> None:
-        held = self._held()
+        held, held_seconds = self._held()
         if held is None:
             return  # the flag server has never answered: it knows nothing that a report could confirm
         totals = self._counters.totals()
@@ -80,6 +81,7 @@ class Reporter:
             "instance": self._instance,
             "library_version": VERSION,
             "held_revision": held,
+            "held_seconds": round(held_seconds, 3),
             "run": self._counters.run,
             "run_seconds": round(self._counters.age_s, 3),
             "evaluations": totals.evaluations,

@@ -106,8 +106,8 @@ class Source:
     async def _parting(self) -> None:
         """The last thing before the thread ends."""
 
-    def _learned(self, snapshot: Snapshot) -> None:
-        """Another snapshot is held."""
+    def _learned(self, snapshot: Snapshot, before: Snapshot) -> None:
+        """`snapshot` is held, no longer `before`."""
 
     # --- the thread -----------------------------------------------------------------------------------------------
 
@@ -176,9 +176,9 @@ class Source:
         if snapshot == self._snapshot:
             return
         same = snapshot.etag == self._snapshot.etag and snapshot.flags == self._snapshot.flags
-        self._snapshot = snapshot
+        before, self._snapshot = self._snapshot, snapshot
         logger.info("flags: %s is held", _what(snapshot))
-        self._learned(snapshot)
+        self._learned(snapshot, before)
         if self._cache and not same:
             self._cache.save(snapshot)
 

@@ -6,13 +6,13 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('connections', '0007_proposals'),
+        ('connections', '0010_plans'),
     ]
 
     operations = [
         migrations.AlterField(
             model_name='version',
             name='kind',
-            field=models.CharField(choices=[('initial', 'Initial'), ('change', 'Change'), ('revert', 'Revert'), ('plan', 'Plan'), ('promotion', 'Promotion'), ('ramp_completed', 'Ramp'), ('import', 'Import')], max_length=20),
+            field=models.CharField(choices=[('initial', 'Initial'), ('change', 'Change'), ('revert', 'Revert'), ('plan', 'Plan'), ('promotion', 'Promotion'), ('import', 'Import'), ('own_plan', 'Own Plan'), ('ramp_completed', 'Ramp')], max_length=20),
         ),
     ]

@@ -12,8 +12,10 @@ from connections.models.flags import (
 )
 from connections.models.guards import Guard, GuardTrip
 from connections.models.layers import Overlay, Ramp
+from connections.models.plans import Drill, TeamPlan
 from connections.models.proposals import BreakGlass, Notification, Proposal
 from connections.models.servers import ConnectionCount, ServerKey, ServerRun, WatchedServer
+from connections.models.use import FlagUse
 
 __all__ = [
     "AuditHead",
@@ -21,7 +23,9 @@ __all__ = [
     "BreakGlass",
     "ConnectionCount",
     "Definition",
+    "Drill",
     "Environment",
+    "FlagUse",
     "Guard",
     "GuardMode",
     "GuardTrip",
@@ -32,6 +36,7 @@ __all__ = [
     "Revision",
     "ServerKey",
     "ServerRun",
+    "TeamPlan",
     "Version",
     "VersionChange",
     "WatchedServer",

@@ -51,7 +51,7 @@ class Definition(models.Model):
 class Version(Numbered):
     """A flag set of an environment: immutable and numbered. `set_hash` covers the whole set, not just the changes."""
 
-    LINKED = chain.VERSION
+    LINKED = (*chain.VERSION, "approved_by")
     MOVES = frozenset({"known_good_at", "known_good_by"})
 
     class Kind(models.TextChoices):
@@ -60,9 +60,11 @@ class Version(Numbered):
         REVERT = "revert"
         PLAN = "plan"
         PROMOTION = "promotion"
+        IMPORT = "import"
+        OWN_PLAN = "own_plan"
+        """A plan of the team's own, run by whoever chose its values, or by a program: nobody else has seen it."""
         RAMP = "ramp_completed"
         """A ramp came to its end by the clock: its variant is what the flag serves."""
-        IMPORT = "import"
 
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveBigIntegerField()
@@ -97,14 +99,15 @@ class VersionChange(models.Model):
 class Revision(Numbered):
     """One change of what an environment serves: stamped on connections, streamed, held and confirmed by this number."""
 
-    LINKED = chain.REVISION
+    LINKED = (*chain.REVISION, *chain.LATER)
 
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="revisions")
     number = models.PositiveBigIntegerField()
     version = models.ForeignKey(Version, on_delete=models.PROTECT, related_name="revisions")
     cause = models.CharField(max_length=20)
     summary = models.JSONField(default=list)
-    """One entry per flag whose served value changed: {"flag", "before", "after"} (variant names, null where absent)."""
+    """One entry per flag whose served value changed: {"flag", "before", "after"} (variant names, null where absent).
+    Where a layer came, went or moved, also {"layer", "laid"}, and of a ramp {"ramp", "was", "percentage"}."""
     layers = models.JSONField(default=list)
     """What lies over the version, strongest last (`connections.flags.layers`): so this row is all that is served."""
     author = models.CharField(max_length=150)

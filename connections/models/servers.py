@@ -9,13 +9,26 @@ from connections.models.flags import Environment
 class ServerKey(models.Model):
     """A watched server's credential for one environment. Only the SHA-256 is stored; the key is shown once."""
 
+    class Scope(models.TextChoices):
+        SERVER = "server", "watched server"
+        READ = "read", "read-only"
+
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="server_keys")
     name = models.CharField(max_length=100)
     prefix = models.CharField(max_length=12)
     hash = models.CharField(max_length=64, unique=True)
+    tags = models.JSONField(default=list)
+    """Selects flags: those with one of these tags, and those without any. Empty: all."""
     created_at = models.DateTimeField(default=timezone.now)
     last_used_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
+    scope = models.CharField(max_length=10, choices=Scope, default=Scope.SERVER)
+    """Read-only: flags are evaluated for it, over OFREP. It sees no definitions (rules may name people) and tells
+    nothing: for clients whose key others can read, such as browsers."""
+    expires_at = models.DateTimeField(null=True)
+    """Works until then; null: until it is revoked."""
+    replaces = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="replaced_by")
+    """The key that this one was made to take over from; both work until the old one expires or is revoked."""
 
 
 class WatchedServer(models.Model):
@@ -56,6 +69,7 @@ class ServerRun(models.Model):
     ended = models.BooleanField(default=False)
     """It said so itself; one that was killed just stops reporting."""
     held_revision = models.PositiveBigIntegerField()
+    held_since = models.DateTimeField(null=True)
     evaluations = models.JSONField(default=dict)
     connections = models.JSONField(default=dict)
     readiness = models.JSONField(default=dict)

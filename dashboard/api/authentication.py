@@ -32,6 +32,14 @@ async def server(request: HttpRequest) -> Holder:
     return holder
 
 
+async def watched_server(request: HttpRequest) -> Holder:
+    """The same, for what only a watched server may: 403 for a read-only key."""
+    holder = await server(request)
+    if holder.read_only:
+        raise Refused(403, "This key is read-only: it evaluates flags over OFREP, and sees no definitions.")
+    return holder
+
+
 async def stream(request: HttpRequest) -> Holder:
     """The holder for an event stream: the credential in `?token=`, or a server key in a header. Raises Refused."""
     token = request.GET.get("token")

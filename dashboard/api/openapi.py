@@ -25,9 +25,12 @@ _REFUSALS = {
     400: "The body or a field of it is wrong; the message names the field and the cure.",
     401: "No credential that works.",
     403: "A credential of another kind, or a scope that is too narrow.",
-    404: "No such target or race check.",
-    409: "One is active already, or the target is paused.",
+    404: "No such thing; the message names it.",
+    409: "Not now: one is active already, the target is paused, or somebody came between.",
+    412: "Another version is served than `If-Match` names; the body tells what changed.",
     413: "The body is too large.",
+    422: "The flags do not allow it, or the idempotency key came before with another request.",
+    428: "The version that was seen is missing: `If-Match`, or `expected_version`.",
     429: "Too many requests, or too soon: `Retry-After` says when.",
     503: "The database does not answer yet.",
 }
@@ -46,11 +49,14 @@ def _body() -> bytes:
 
 def document() -> Json:
     """The OpenAPI document."""
+    from dashboard.api import openapi_acting  # it is built with what stands below
+
     return {
         "openapi": "3.1.0",
         "info": {"title": "Readywire", "version": VERSION, "description": "For watched servers and programs."},
-        "paths": {**_definitions(), **_reports(), **_race_checks(), **_ofrep(), **_operations()},
-        "components": {"schemas": _schemas(), "securitySchemes": _credentials()},
+        "paths": {**_definitions(), **_reports(), **_race_checks(), **_ofrep(), **_operations()}
+        | openapi_acting.paths(),
+        "components": {"schemas": _schemas() | openapi_acting.schemas(), "securitySchemes": _credentials()},
     }
 
 
@@ -69,6 +75,7 @@ def _definitions() -> Json:
     members = {"environment": _TEXT, "revision": _COUNT, "flags": flags}
     etag = {"If-None-Match": "the ETag of what is held"}
     since = {"Last-Event-ID": "the revision that is held"}
+    whole = {"name": "with", "in": "query", "description": '"definitions": each event carries them', "schema": _TEXT}
     return {
         "/api/v1/definitions": {
             "get": _operation(
@@ -79,12 +86,13 @@ def _definitions() -> Json:
             )
         },
         "/api/v1/definitions/stream": {
+            "parameters": [whole],
             "get": _operation(
                 "An event stream that says when they change",
                 _stream() | _refused(401, 403, 429, 503),
                 headers=since,
                 **_SERVER,
-            )
+            ),
         },
     }
 
@@ -148,6 +156,7 @@ def _schemas() -> Json:
         "instance": _TEXT | {"minLength": 1, "maxLength": 200},
         "library_version": _TEXT | {"minLength": 1, "maxLength": 40},
         "held_revision": _COUNT,
+        "held_seconds": {"type": "number", "minimum": 0, "description": "for how long the revision has been held"},
         "run": _TEXT | {"maxLength": 40, "description": "names the process"},
         "run_seconds": {"type": "number", "minimum": 0, "description": "how long it has been counting"},
         "ending": {"type": "boolean", "description": "it is the process's last report"},

@@ -13,10 +13,10 @@ from dashboard.revisions import watcher
 @endpoint("POST")
 async def report(request: HttpRequest) -> HttpResponse:
     """`POST /api/v1/servers/report`: 204 once it is stored."""
-    holder = await authentication.server(request)
+    holder = await authentication.watched_server(request)
     try:
         told = reports.read(read_body(request, reports.MAX_BODY_BYTES))
     except reports.ReportError as error:
         raise Refused(400, str(error), code=ErrorCode.PARSE_ERROR) from None
-    await watcher().reports.run(reports.record, holder, told, now=timezone.now())
+    await watcher().inbox.put(reports.Told(holder, told, timezone.now()))
     return HttpResponse(status=204)

@@ -3,14 +3,17 @@
 import asyncio
 import json
 import time
+from contextlib import suppress
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
+from django.dispatch import receiver
 from django.utils import timezone
 
+from connections.signals import server_reported
 from dashboard.database_thread import DatabaseThread
 from dashboard.live.hub import Hub
 from dashboard.live.topics import default_topics
@@ -31,6 +34,16 @@ def hub() -> Hub:
         made = Hub(default_topics(), database.run, follow_redis, per_second=settings.LIVE_UPDATES_PER_SECOND)
         _hubs[loop] = made
     return _hubs[loop]
+
+
+@receiver(server_reported)
+def wake_hubs(*, news: bool = False, **_: Any) -> None:
+    """The hubs of this process, from the thread that stored a report: pages tell at once who holds what. Other
+    processes find it within two seconds."""
+    for loop, one in list(_hubs.items()):
+        if news:
+            with suppress(RuntimeError):  # the loop has been closed
+                loop.call_soon_threadsafe(one.wake)
 
 
 class LiveConsumer(AsyncWebsocketConsumer):

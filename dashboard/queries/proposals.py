@@ -1,5 +1,6 @@
 """What the pages tell of proposals, of broken glass and of its reviews."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,8 +16,11 @@ ACTS = {
     "change": "Change",
     "promotion": "Promote",
     "policy": "Change the policy",
-    "ramp": "Ramp",
-    "lift": "Lift",
+    "own_plan": "Run the plan",
+    "ramp_start": "Ramp",
+    "ramp_finish": "Finish the ramp of",
+    "ramp_reopen": "Reopen the ramp of",
+    "lift": "Lift what lies over",
     "import": "Import",
 }
 
@@ -48,7 +52,9 @@ class Review:
     @property
     def sentence(self) -> str:
         count = len(self.revisions)
-        return f"{plural(count, 'revision')} made alone." if count else "Nothing was done alone."
+        if count:
+            return f"{plural(count, 'revision')} made alone."
+        return "Nothing was done alone yet." if self.in_force else "Nothing was done alone."
 
 
 @dataclass(frozen=True)
@@ -76,10 +82,10 @@ def state_of(proposal: Proposal, now: datetime) -> str:
     return "waits for a second person" if proposal.by_person else "waits for two people"
 
 
-def policy_lines(proposal: Proposal) -> list[tuple[str, str, str]]:
-    """(field in words, now, then) of what a proposal would change in the policy; empty for any other act."""
+def argument_lines(proposal: Proposal) -> list[tuple[str, str, str]]:
+    """(field in words, now, then) of a proposal that makes no version; "" where it has no before."""
     if proposal.act != "policy":
-        return []
+        return [(name, "", _said(value)) for name, value in (proposal.arguments or {}).items()]
     now, then = policy_of(proposal.environment), proposal.arguments or {}
     return [(POLICY[name], _said(now[name]), _said(then[name])) for name in POLICY if now[name] != then.get(name)]
 
@@ -115,4 +121,6 @@ def _row(proposal: Proposal, now: datetime) -> Row:
 
 
 def _said(value: object) -> str:
-    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -10,13 +10,16 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from connections.flags import control, proposals, reading
 from connections.flags.errors import FlagError, UnknownVersion
+from connections.flags.undoing import preview_undo, values_back
 from connections.flags.undoing import undo as undo_earlier
-from connections.flags.undoing import values_back
 from connections.flags.versions import FlagSet, diff
 from connections.models import Environment, Revision, Version
 from dashboard import queries_flags
 from dashboard.acts import Act, Towards, act_page
+from dashboard.layer_undo import inverse
+from dashboard.layer_words import entry_line
 from dashboard.permissions import RESPONDER, VIEWER, allows, person, refusal, require
+from dashboard.queries.layers import laid_over_flags
 
 PREFIX = "flag."
 """Form fields of flags are named `flag.KEY`: a flag may be called "reason" too."""
@@ -36,7 +39,8 @@ def flags(request: HttpRequest) -> HttpResponse:
         "environment": stage,
         "environments": queries_flags.environments(),
         "state": queries_flags.flags_state(stage.key),
-        "rows": queries_flags.flag_rows(current.definitions),
+        "rows": queries_flags.flag_rows(current.definitions, laid_over_flags(stage.key)),
+        "next_stage": queries_flags.stage_after(stage),
         "history": history,
         "older": older,
         "known_good": good.number if good else None,
@@ -90,13 +94,15 @@ def change(request: HttpRequest, environment_key: str) -> HttpResponse:
 @require(RESPONDER, "flags")
 @require_http_methods(["GET", "HEAD", "POST"])
 def undo(request: HttpRequest, environment_key: str, number: int) -> HttpResponse:
-    """Take back one revision: the newest by restoring what was served before it, an older one by giving back only
-    what it changed and nobody has changed since."""
+    """Take back one revision: a layer's by the inverse verb, the newest by restoring what was served before it, an
+    older one by giving back only what it changed and nobody has changed since."""
     stage = get_object_or_404(Environment, key=environment_key)
     revision = get_object_or_404(Revision.objects.select_related("version"), environment=stage, number=number)
     previous = _previous(revision)
     if previous is None:
         raise Http404("There is nothing before the first revision.")
+    if (act := inverse(stage, revision, previous)) is not None:
+        return act_page(request, act)
     if number == stage.revision:
         return act_page(request, _undo_newest(stage, revision, previous))
     return act_page(request, _undo_older(stage, revision))
@@ -152,6 +158,7 @@ def revision(request: HttpRequest, environment_key: str, number: int) -> HttpRes
         "following": following,
         "served": following is None,
         "diffs": _difference(previous, found),
+        "layered": [entry_line(entry) for entry in found.summary if entry.get("layer")],
         "state": queries_flags.flags_state(stage.key),
         "again": "again" in request.GET,
         "known_good": good.number if good else None,
@@ -242,7 +249,7 @@ def _undo_older(stage: Environment, revision: Revision) -> Act:
         title=f"Undo revision {revision.number}",
         verb=f"Undo revision {revision.number}",
         lede=f"Only what revision {revision.number} changed goes back.{kept}",
-        preview=control.preview_change(stage.key, values),
+        preview=preview_undo(revision),
         towards=Towards.KNOWN,
         perform=lambda author, reason, expected: undo_earlier(
             revision, author=author, reason=reason, expected_version=expected

@@ -40,6 +40,10 @@ class FlagServer:
         """Answer definitions with this text."""
         self.hang = False
         """Take requests and never answer."""
+        self.carries = False
+        """Events carry the definitions for those who ask for them."""
+        self.told_late = 0
+        """Events tell of this older revision, as those that an answer has overtaken; 0: of the current one."""
         self.silent_stream = False
         """Open the event stream and send nothing on it."""
         self.reports: list[dict[str, Any]] = []
@@ -103,9 +107,11 @@ class FlagServer:
     async def _stream(self, request: Request) -> Response:
         if (refusal := await self._turned_away(request, "last-event-id")) is not None:
             return refusal
-        return StreamingResponse(self._events(request.headers.get("last-event-id")), media_type="text/event-stream")
+        carries = self.carries and request.query_params.get("with") == "definitions"
+        events = self._events(request.headers.get("last-event-id"), carries)
+        return StreamingResponse(events, media_type="text/event-stream")
 
-    async def _events(self, last_event_id: str | None) -> AsyncIterator[str]:
+    async def _events(self, last_event_id: str | None, carries: bool) -> AsyncIterator[str]:
         drop, told = self._drop, last_event_id
         self.streams += 1
         try:
@@ -114,6 +120,10 @@ class FlagServer:
                 if told != str(self.revision) and not self.silent_stream:
                     told = str(self.revision)
                     data = {"type": "refetchEvaluation", "etag": self.etag, "revision": self.revision}
+                    if carries:
+                        data |= {"environment": self.environment, "flags": self.flags}
+                    if self.told_late:
+                        data |= {"etag": '"of long ago"', "revision": self.told_late}
                     yield f"id: {told}\nevent: message\ndata: {json.dumps(data)}\n\n"
                 await asyncio.sleep(0.005)
         finally:

@@ -1,11 +1,13 @@
 """Two people for what is new: proposals, approvals, breaking the glass, and what never waits."""
 
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pytest
+from django.db import connections as database_connections
 from django.utils import timezone
 
 from connections.flags import control, glass, policy, proposals, reading, undoing
@@ -18,7 +20,9 @@ from connections.flags.errors import (
     ReasonMissing,
     SamePerson,
     StaleProposal,
+    UnderLayer,
 )
+from connections.flags.verifying import verify
 from connections.models import AuditRecord, BreakGlass, Environment, Notification, Proposal, Revision, Version
 from tests.connections.flags.conftest import Flags
 
@@ -76,8 +80,8 @@ def test_an_approval_performs_the_act_in_both_names(production: Flags) -> None:
     assert production.served("readiness-strategy") == "immediate"
     assert list(AuditRecord.objects.order_by("pk").values_list("actor", "action")) == [
         ("Rosa", "proposal.made"),
-        ("Ada", "proposal.approved"),
         ("Rosa", "flags.change"),
+        ("Ada", "proposal.approved"),
     ]
 
 
@@ -153,6 +157,80 @@ def test_changes_of_other_flags_do_not_make_it_stale(production: Flags) -> None:
     assert (production.served("readiness-strategy"), production.served("client-ack")) == ("immediate", "off")
 
 
+def defined(author: str, body: dict[str, Any], *, version: int) -> Proposal:
+    wish = {"greeting": body}
+    act = partial(control.define, "production", wish, author=author, reason=WHY, expected_version=version)
+    return proposals.propose(refused(act), by_person=True)
+
+
+def test_a_stale_proposal_is_proposed_again_with_what_others_changed(production: Flags) -> None:
+    body: dict[str, Any] = {"state": "ENABLED", "variants": {"a": "A", "b": "B"}, "defaultVariant": "a"}
+    proposals.approve(defined("Mara", body, version=1).pk, by="Ada")
+    mine = defined("Rosa", {**body, "metadata": {"owner": "web"}}, version=2)
+    proposals.approve(defined("Mara", {**body, "defaultVariant": "b"}, version=2).pk, by="Ada")
+    again = proposals.renew(mine.pk, by="Rosa")
+    assert proposals.found(mine.pk).state == Proposal.State.WITHDRAWN
+    proposals.approve(again.pk, by="Ada")
+    assert reading.flag_set("production").definitions["greeting"] == {
+        **body,
+        "defaultVariant": "b",
+        "metadata": {"owner": "web"},
+    }
+
+
+def test_where_both_changed_one_field_it_is_not_proposed_again(production: Flags) -> None:
+    mine = proposed()
+    proposals.approve(proposed({"readiness-strategy": "fixed_delay"}, author="Mara").pk, by="Ada")
+    with pytest.raises(FlagError, match="Both changed readiness-strategy defaultVariant"):
+        proposals.renew(mine.pk, by="Rosa")
+    assert proposals.found(mine.pk).state == Proposal.State.OPEN
+    alike = proposed({"client-ack": "off"})
+    proposals.approve(proposed({"client-ack": "off"}, author="Mara").pk, by="Ada")
+    with pytest.raises(NothingToChange):
+        proposals.renew(alike.pk, by="Rosa")
+
+
+def test_an_expired_proposal_is_proposed_again_by_whoever_wants_it(production: Flags) -> None:
+    old = proposed()
+    Proposal.objects.update(expires_at=timezone.now() - timedelta(hours=1))
+    again = proposals.renew(old.pk, by="Ada")
+    with pytest.raises(SamePerson):
+        proposals.approve(again.pk, by="Ada")
+    proposals.approve(again.pk, by="Rosa")
+    assert production.served("readiness-strategy") == "immediate"
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_of_many_who_decide_at_once_one_does() -> None:
+    Environment.objects.filter(key="production").update(four_eyes=True)
+    number = proposed().pk
+    start = threading.Barrier(6)
+    results: list[str] = []
+
+    def decide(person: int) -> None:
+        start.wait(10)
+        try:
+            if person % 2:
+                proposals.approve(number, by=f"person {person}")
+            else:
+                proposals.reject(number, by=f"person {person}", reason="not at this hour")
+            results.append("done")
+        except ProposalClosed:
+            results.append("closed")
+        finally:
+            database_connections.close_all()
+
+    threads = [threading.Thread(target=decide, args=(person,)) for person in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(results) == ["closed"] * 5 + ["done"]
+    approved = proposals.found(number).state == Proposal.State.APPROVED
+    assert reading.current_version("production").number == (2 if approved else 1)
+    assert verify().faults == ()
+
+
 def test_going_back_never_waits(production: Flags) -> None:
     proposals.approve(proposed().pk, by="Ada")
     control.run_plan("production", "phase-1", author="Rosa", reason=WHY)
@@ -163,6 +241,79 @@ def test_going_back_never_waits(production: Flags) -> None:
     assert production.served("dependency-validation") == "off"
     control.revert("production", 1, author="Rosa", reason=WHY, expected_version=None)
     assert production.served("dependency-validation") == "on"
+
+
+def test_kills_and_aborts_act_at_once_and_lifts_and_ramps_wait(production: Flags) -> None:
+    signed = {"author": "Rosa", "reason": WHY}
+    steps = [{"percentage": 10}, {"percentage": 50}]
+    flag = "readiness-strategy"
+    start = refused(lambda: control.start_ramp("production", flag, "immediate", steps, **signed))
+    proposals.approve(proposals.propose(start, by_person=True).pk, by="Ada")
+    assert [layer.share for layer in reading.flag_set("production").layers] == [100]
+    control.kill("production", flag, author="Rosa", reason=WHY)
+    lift = refused(lambda: control.lift("production", flag, **signed))
+    waits = proposals.propose(lift, by_person=True)
+    assert len(reading.flag_set("production").layers) == 2
+    proposals.approve(waits.pk, by="Ada")
+    finish = refused(lambda: control.finish_ramp("production", flag, **signed))
+    proposals.approve(proposals.propose(finish, by_person=True).pk, by="Ada")
+    version = Version.objects.get(environment="production", number=2)
+    assert (production.served(flag), version.approved_by) == ("immediate", "Ada")
+    assert reading.flag_set("production").layers == ()
+
+
+def test_an_aborted_ramp_is_reopened_by_two(production: Flags) -> None:
+    signed = {"author": "Rosa", "reason": WHY}
+    flag = "readiness-strategy"
+    start = refused(lambda: control.start_ramp("production", flag, "immediate", [{"percentage": 10}], **signed))
+    proposals.approve(proposals.propose(start, by_person=True).pk, by="Ada")
+    control.abort_ramp("production", flag, **signed)
+    reopen = refused(lambda: control.reopen_ramp("production", flag, **signed))
+    proposals.approve(proposals.propose(reopen, by_person=True).pk, by="Ada")
+    assert [layer.share for layer in reading.flag_set("production").layers] == [100]
+
+
+def test_the_clock_does_not_wait(production: Flags) -> None:
+    flag, now = "readiness-strategy", timezone.now()
+    start = refused(
+        lambda: control.start_ramp(
+            "production", flag, "immediate", [{"percentage": 10}, {"percentage": 100}], author="Rosa", reason=WHY
+        )
+    )
+    proposals.approve(proposals.propose(start, by_person=True).pk, by="Ada")
+    for hours in (1, 2):
+        assert control.advance(now + timedelta(hours=hours))
+    assert production.served(flag) == "immediate"
+    later = timezone.now() + timedelta(minutes=5)
+    control.kill("production", flag, author="Rosa", reason=WHY, expires_at=later)
+    assert [one.cause for one in control.advance(later)] == ["expiry"]
+
+
+def test_a_promotion_is_approved_as_it_was_looked_at(production: Flags) -> None:
+    control.change("staging", STRATEGY, author="Rosa", reason=WHY, expected_version=1)
+    wish = partial(control.promote, "production", author="Rosa", reason=WHY, expected_version=1)
+    proposal = proposals.propose(refused(wish), by_person=True)
+    control.change("staging", {"client-ack": "off"}, author="Mara", reason=WHY, expected_version=2)
+    proposals.approve(proposal.pk, by="Ada")
+    assert (production.served("readiness-strategy"), production.served("client-ack")) == ("immediate", "on")
+    assert Version.objects.get(environment="production", number=2).kind == "promotion"
+
+
+def test_a_proposal_under_a_ramp_is_refused_and_stays_open(production: Flags) -> None:
+    proposal = proposed()
+    glass.break_glass("production", by="Zoe", reason="nobody else is awake")
+    steps = [{"percentage": 10}]
+    control.start_ramp("production", "readiness-strategy", "fixed_delay", steps, author="Zoe", reason=WHY)
+    with pytest.raises(UnderLayer):
+        proposals.approve(proposal.pk, by="Ada")
+    assert proposals.found(proposal.pk).state == Proposal.State.OPEN
+
+
+def test_the_second_name_cannot_be_changed_unseen(production: Flags) -> None:
+    proposals.approve(proposed().pk, by="Ada")
+    assert verify().faults == ()
+    Version.objects.filter(environment="production", number=2).update(approved_by="Mara")
+    assert len(verify().faults) == 1
 
 
 # Breaking the glass

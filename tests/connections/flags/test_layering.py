@@ -66,7 +66,8 @@ def test_a_kill_serves_the_safe_variant_and_leaves_the_version_alone(staging: Fl
     staging.change(readiness_strategy="immediate")
     revision = control.kill("staging", STRATEGY, **WHO)
     assert (revision.number, revision.version.number, revision.cause) == (3, 2, "kill")
-    assert revision.summary == [{"flag": STRATEGY, "before": "immediate", "after": "dependency_gate"}]
+    told = {"flag": STRATEGY, "before": "immediate", "after": "dependency_gate"}
+    assert revision.summary == [{**told, "layer": "kill", "laid": True}]
     assert (served(STRATEGY), staging.served(STRATEGY)) == ("dependency_gate", "immediate")
     record = AuditRecord.objects.get(action="flags.kill")
     assert (record.actor, record.reason, record.subject) == ("alice", "chat answers vanish", STRATEGY)
@@ -80,7 +81,8 @@ def test_lifting_serves_exactly_what_was_there(staging: Flags) -> None:
     control.kill("staging", STRATEGY, **WHO)
     revision = control.lift("staging", STRATEGY, author="bob", reason="the fix is out")
     assert reading.flag_set("staging").served == before
-    assert revision.summary == [{"flag": STRATEGY, "before": "dependency_gate", "after": "immediate"}]
+    told = {"flag": STRATEGY, "before": "dependency_gate", "after": "immediate"}
+    assert revision.summary == [{**told, "layer": "kill", "laid": False}]
     overlay = Overlay.objects.get()
     assert (overlay.ended_by, overlay.ended_reason) == ("bob", "the fix is out")
 
@@ -189,6 +191,8 @@ def test_an_emergency_ends_every_ramp_even_where_no_definition_changes(staging: 
             "flag": STRATEGY,
             "before": "dependency_gate",
             "after": "dependency_gate",
+            "layer": "ramp",
+            "laid": False,
             "ramp": "ready_ack",
             "was": 10,
             "percentage": 0,

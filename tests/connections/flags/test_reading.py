@@ -73,7 +73,9 @@ def test_holders_tell_who_confirmed_who_is_behind_and_who_is_silent(staging: Fla
         ("late", 1, committed - timedelta(hours=1), now),
         ("quiet", 2, committed + timedelta(milliseconds=50), now - timedelta(minutes=5)),
         ("from another database", 9, now, now),
+        ("begun later", 2, committed + timedelta(minutes=3), now),
     ]:
+        began = committed + timedelta(minutes=3) if instance == "begun later" else committed - timedelta(days=1)
         WatchedServer.objects.create(
             environment_id="staging",
             instance=instance,
@@ -82,6 +84,7 @@ def test_holders_tell_who_confirmed_who_is_behind_and_who_is_silent(staging: Fla
             held_revision=held,
             held_since=since,
             reported_at=reported,
+            counting_since=began,
         )
     found = {holder.instance: holder for holder in reading.holders("staging", now=now)}
     assert list(found)[:2] == ["from another database", "late"]
@@ -90,5 +93,6 @@ def test_holders_tell_who_confirmed_who_is_behind_and_who_is_silent(staging: Fla
     assert found["quick"].took == timedelta(milliseconds=180)
     assert found["late"].took is not None
     assert found["from another database"].took is None
+    assert found["begun later"].took is None
     assert reading.slowest(list(found.values())) == timedelta(milliseconds=900)
     assert reading.slowest([]) is None

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from connections.flags import keys, reports
 from connections.flags.keys import Holder
-from connections.models import WatchedServer
+from connections.models import ServerRun, WatchedServer
 from connections.signals import server_reported
 
 TOLD: dict[str, Any] = {
@@ -59,19 +59,65 @@ def test_held_since_moves_only_with_the_revision(holder: Holder) -> None:
 def test_a_report_is_announced_after_the_commit(
     holder: Holder, django_capture_on_commit_callbacks: Callable[..., Any]
 ) -> None:
-    heard: list[tuple[str, str]] = []
+    heard: list[tuple[str, str, bool]] = []
 
-    def hear(*, environment: str, instance: str, **_: Any) -> None:
-        heard.append((environment, instance))
+    def hear(*, environment: str, instance: str, news: bool, **_: Any) -> None:
+        heard.append((environment, instance, news))
 
     server_reported.connect(hear)
     try:
         with django_capture_on_commit_callbacks(execute=True):
             reports.record(holder, read(), now=timezone.now())
             assert heard == []
+        with django_capture_on_commit_callbacks(execute=True):
+            reports.record(holder, read(connections={}), now=timezone.now())
     finally:
         server_reported.disconnect(hear)
-    assert heard == [("staging", "chat-1")]
+    assert heard == [("staging", "chat-1", True), ("staging", "chat-1", False)]
+
+
+def test_a_report_that_was_long_on_its_way_says_since_when_it_is_held(holder: Holder) -> None:
+    now = timezone.now()
+    reports.record(holder, read(held_seconds=2.5), now=now)
+    assert WatchedServer.objects.get().held_since == now - timedelta(seconds=2.5)
+
+
+def test_a_server_holds_a_revision_since_its_last_process_does(holder: Holder) -> None:
+    start = timezone.now()
+    tellings = [("one", 3, 0), ("two", 3, 0), ("one", 4, 10), ("one", 4, 15), ("two", 4, 18)]
+    for run, revision, second in tellings:
+        told = read(run=run, held_revision=revision)
+        reports.record(holder, told, now=start + timedelta(seconds=second))
+    server = WatchedServer.objects.get()
+    assert (server.held_revision, server.held_since) == (4, start + timedelta(seconds=18))
+
+
+def test_a_process_that_vanishes_does_not_make_the_others_late(holder: Holder) -> None:
+    start = timezone.now()
+    for run, revision, second in [("gone", 3, 0), ("here", 3, 0), ("here", 4, 5), ("here", 4, 15), ("here", 4, 60)]:
+        reports.record(holder, read(run=run, held_revision=revision), now=start + timedelta(seconds=second))
+    server = WatchedServer.objects.get()
+    assert (server.held_revision, server.held_since) == (4, start + timedelta(seconds=5))
+
+
+def test_a_whole_fleet_is_recorded_with_a_few_statements(
+    holder: Holder, django_assert_max_num_queries: Callable[..., Any]
+) -> None:
+    now = timezone.now()
+    for revision, seconds in [(3, 0), (4, 1)]:
+        fleet = [
+            reports.Told(
+                holder,
+                read(instance=f"chat-{number}", held_revision=revision, run="first"),
+                now + timedelta(seconds=seconds),
+            )
+            for number in range(50)
+        ]
+        with django_assert_max_num_queries(40):
+            reports.record_all(fleet)
+    found = WatchedServer.objects.values_list("held_revision", "held_since").distinct()
+    assert list(found) == [(4, now + timedelta(seconds=1))]
+    assert ServerRun.objects.count() == 50
 
 
 @pytest.mark.parametrize(
@@ -102,6 +148,7 @@ def test_a_report_is_announced_after_the_commit(
         ({"run_seconds": "12"}, "run_seconds"),
         ({"run_seconds": float("inf")}, "run_seconds"),
         ({"ending": 1}, "ending"),
+        ({"held_seconds": -1}, "held_seconds"),
     ],
 )
 def test_a_report_that_says_nothing_usable_names_the_field(other: dict[str, Any], field: str) -> None:

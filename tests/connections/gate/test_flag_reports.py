@@ -29,9 +29,11 @@ def test_a_new_revision_is_confirmed_at_once() -> None:
         flags.change(strategy("immediate"))
         wait_until(lambda: flags.reports[-1]["held_revision"] == 2)
     assert set(flags.reports[0]) == {
-        "instance", "library_version", "held_revision", "run", "run_seconds", "evaluations", "connections",
+        "instance", "library_version", "held_revision", "held_seconds", "run", "run_seconds", "evaluations",
+        "connections",
     }  # fmt: skip
     assert flags.reports[0]["instance"] == "staging-chat-1"
+    assert 0 <= flags.reports[-1]["held_seconds"] < 10
 
 
 async def test_connections_and_evaluations_are_counted_by_strategy_cause_and_variant() -> None:

@@ -44,6 +44,10 @@ async def test_a_change_reaches_the_next_connection() -> None:
     assert (ready["strategy"], ready["flags_revision"]) == ("immediate", 2)
 
 
+def definitions_asked(flags: FlagServer) -> list[tuple[str, str | None]]:
+    return [one for one in flags.requests if one[0] == "/api/v1/definitions"]
+
+
 def test_definitions_are_asked_for_conditionally() -> None:
     """Once fetched, they are not sent again while they have not changed."""
     flags = FlagServer()
@@ -53,6 +57,30 @@ def test_definitions_are_asked_for_conditionally() -> None:
     tags = [tag for path, tag in flags.requests if path == "/api/v1/definitions"]
     assert tags[0] is None
     assert set(tags[1:]) == {flags.etag}
+
+
+def test_an_event_that_carries_the_definitions_spares_the_question() -> None:
+    flags = FlagServer()
+    flags.carries = True
+    with flag_server(flags) as served, following(served.http) as source:
+        wait_until(lambda: flags.streams == 1 and len(definitions_asked(flags)) == 2)
+        flags.change(strategy("immediate"))
+        wait_until(holds(source, 2))
+        assert source.snapshot().flags == flags.flags
+        assert source.snapshot().etag == flags.etag
+        assert len(definitions_asked(flags)) == 2
+
+
+def test_an_event_that_was_overtaken_is_not_believed() -> None:
+    """The stream tells of revision 1 when an answer has told of revision 3 already: the answer decides."""
+    flags = FlagServer()
+    flags.carries = True
+    with flag_server(flags) as served, following(served.http) as source:
+        wait_until(lambda: flags.streams == 1 and len(definitions_asked(flags)) == 2)
+        flags.told_late = 1
+        flags.change(strategy("immediate"))
+        wait_until(lambda: len(definitions_asked(flags)) == 3)
+        wait_until(holds(source, 2))
 
 
 def test_a_change_made_while_the_stream_was_down_is_caught_up() -> None:

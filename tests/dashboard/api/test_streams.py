@@ -73,6 +73,19 @@ def test_whoever_holds_the_current_revision_hears_only_of_the_next(web: Web) -> 
         assert events.next()["id"] == str(held + 1)
 
 
+def test_an_event_carries_the_definitions_for_those_who_ask_for_them(web: Web) -> None:
+    """A watched server then asks nothing: a fleet's questions at the same moment would take longer than telling it."""
+    with listening(web, f"{DEFINITIONS}?with=definitions") as events:
+        first = events.next()["data"]
+        web.toggle("staging")
+        second = events.next()["data"]
+    body = web.get("/api/v1/definitions", "staging").json()
+    assert {name: second[name] for name in body} == body
+    assert first["revision"] < second["revision"]
+    with listening(web) as events:
+        assert "flags" not in events.next()["data"]
+
+
 def test_the_ofrep_stream_needs_no_header_and_tells_the_same(web: Web) -> None:
     held = web.revision("staging")
     with listening(web, stream_of_ofrep(web, "staging")) as events:
@@ -102,7 +115,7 @@ def test_a_revoked_key_ends_its_streams(web: Web) -> None:
 
 
 def test_streams_that_clients_leave_cost_nothing_afterwards(own_web: Callable[..., Web]) -> None:
-    """Each open stream costs the process a connection and a thread; both go when the client does."""
+    """Each open stream costs the process a connection and no thread; it goes when the client does."""
     web = own_web()
     web.get("/api/v1/definitions", "staging")
     wait_until(lambda: "last used" in web.daphne.manage("server_key", "list"), what="every thread has started")
@@ -115,6 +128,7 @@ def test_streams_that_clients_leave_cost_nothing_afterwards(own_web: Callable[..
     with httpx.Client(headers=web.headers("staging"), timeout=20) as client:
         answers = [client.send(client.build_request("GET", web.url + DEFINITIONS), stream=True) for _ in range(20)]
         assert held()[0] >= before[0] + 20
+        assert held()[1] <= before[1] + 1
         for answer in answers:
             answer.close()
     wait_until(lambda: held() <= before, seconds=15, what=f"{before} again")
