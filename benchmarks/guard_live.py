@@ -82,7 +82,7 @@ def _live() -> float:
     _until("tripped", GuardTrip.objects.exists, began)
     trip = GuardTrip.objects.get()
     _until("green", lambda: TargetStatus.objects.get(target__slug="staging-chat").state == "up", began)
-    print(f"  the guard {trip.did}: {guards.reason_of(trip.ramp, trip.evidence)}", flush=True)
+    print(f"  the guard {trip.did}: {guards.reason_of(trip.variant, trip.control, trip.evidence)}", flush=True)
     assert trip.did == GuardTrip.Did.ACTED, trip.why
     return time.monotonic() - began
 

@@ -28,6 +28,11 @@ MACHINES = frozenset({AUTHOR, "readywire"})
 FRESH = timedelta(minutes=2)
 """A pass that no probe has confirmed for so long is none: no data holds, and never promotes."""
 BUDGET_WINDOW = timedelta(hours=24)
+_VERBS = {
+    Figure.FAILED: "failed",
+    Figure.UNDELIVERED: "lost events",
+    Figure.SLOW: "were not ready within the objective",
+}
 _ORDER = ("off", "observe", "propose", "act")
 
 
@@ -114,6 +119,11 @@ def begin_again(guard: Guard, since: datetime | None) -> None:
     guard.test, guard.since_at = {}, since
 
 
+def effective_mode(guard: Guard, stage: Environment) -> str:
+    """The mode of the guard, as far as the environment's policy lets it go."""
+    return min(guard.mode, stage.guard_mode, key=_ORDER.index)
+
+
 def standing_ramp(environment_key: str, flag: str) -> Ramp | None:
     """The ramp of the flag that has not ended."""
     return Ramp.objects.filter(environment_id=environment_key, flag_key=flag, ended_at__isnull=True).first()
@@ -149,7 +159,7 @@ def trip(guard: Guard, ramp: Ramp, test: GuardTest, evidence: dict[str, Any], no
     if not still or decided_at(stage.key, guard.flag_key) != guard.since_revision:
         begin_again(guard, now)
         return None
-    mode = min(guard.mode, stage.guard_mode, key=_ORDER.index)
+    mode = effective_mode(guard, stage)
     why = _why_not(guard, ramp, test, now) if mode == Guard.Mode.ACT else _less(guard, mode)
     revision, refused = _acted(guard, ramp, evidence) if mode == Guard.Mode.ACT and not why else (None, "")
     did = _did(mode, revision)
@@ -168,7 +178,7 @@ def trip(guard: Guard, ramp: Ramp, test: GuardTest, evidence: dict[str, Any], no
     guard.state, guard.cooling_until = Guard.State.TRIPPED, now + timedelta(seconds=guard.cool_down_seconds)
     if revision is None:
         told = {"did": did, "why": made.why, "evidence": evidence}
-        _audit(guard, AUTHOR, f"guard.{did}", reason_of(ramp, evidence), None, told)
+        _audit(guard, AUTHOR, f"guard.{did}", reason_of(ramp.variant, ramp.control, evidence), None, told)
     announce = partial(
         guard_tripped.send_robust, sender=Guard, environment=stage.key, flag=guard.flag_key, trip=made.pk
     )
@@ -176,20 +186,16 @@ def trip(guard: Guard, ramp: Ramp, test: GuardTest, evidence: dict[str, Any], no
     return made
 
 
-def reason_of(ramp: Ramp, evidence: dict[str, Any]) -> str:
-    """The trip in a sentence, as history and audit tell it."""
-    words = {"failed": "failed", "undelivered": "lost events", "slow": "was slower than the objective in"}
+def reason_of(variant: str, control_variant: str, evidence: dict[str, Any]) -> str:
+    """The trip in a sentence, as history, audit and pages tell it."""
     told = evidence["figures"][evidence["figure"]]
-    verb = words[evidence["figure"]]
-    shares = [f"{side['bad']} of {side['probes']} probes" for side in (told["canary"], told["control"])]
-    if evidence["figure"] == "failed":
-        return f"{shares[0]} served {ramp.variant} failed, {shares[1]} served {ramp.control}."
-    return f"{ramp.variant} {verb} {shares[0]}, {ramp.control} in {shares[1]}."
+    canary, beside = (f"{told[side]['bad']} of {told[side]['probes']}" for side in ("canary", "control"))
+    return f"{canary} probes served {variant} {_VERBS[evidence['figure']]}, {beside} served {control_variant}."
 
 
 def _acted(guard: Guard, ramp: Ramp, evidence: dict[str, Any]) -> tuple[int | None, str]:
     """The breaker's revision; or none, and why it was refused."""
-    reason = reason_of(ramp, evidence)
+    reason = reason_of(ramp.variant, ramp.control, evidence)
     try:
         laid = control.trip(
             guard.environment_id, guard.flag_key, variant=ramp.control, author=AUTHOR, reason=reason, evidence=evidence

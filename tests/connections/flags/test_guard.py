@@ -108,7 +108,9 @@ def test_where_the_control_fails_nearby_nothing_speaks_against_the_canary() -> N
 
 def test_locations_are_compared_by_themselves() -> None:
     """The canary of one place is never compared with the control of another."""
-    apart = [Seen("here" if canary else "there", at, canary, failed=canary) for at in range(99) for canary in (1, 0)]
+    apart = [
+        Seen("here" if canary else "there", at, canary, failed=canary) for at in range(99) for canary in (True, False)
+    ]
     assert of(apart).clusters == 0
 
 
