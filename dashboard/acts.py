@@ -148,12 +148,13 @@ class ActForm:
         return not self.errors
 
 
-def act_page(request: HttpRequest, act: Act) -> HttpResponse:
+def act_page(request: HttpRequest, act: Act, *, preview: bool = False) -> HttpResponse:
     """GET previews the act; POST carries it out once and leads to the revision or proposal it made, or says what is
-    missing."""
+    missing. `preview`: a POST that only looks, because what it looks at is too long for an address."""
     act = _under_policy(act, person(request).name)
-    if request.method != "POST":
-        form = ActForm(expected_version=act.preview.version, reason=request.GET.get("reason", "")[:LONGEST_REASON])
+    if preview or request.method != "POST":
+        given = (request.GET.get("reason") or request.POST.get("reason", ""))[:LONGEST_REASON]
+        form = ActForm(expected_version=act.preview.version, reason=given)
         return _render(request, act, form, 200)
     form = ActForm.read(request)
     author = person(request).name

@@ -179,6 +179,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "SERVER_KEY_REQUESTS_PER_SECOND", "500", "Requests a second of one server key, in each web process.", _positive
     ),
+    Setting(
+        "FLAG_STALE_DAYS", "30", "Days without an evaluation, or a change, after which a flag is told as stale.", _count
+    ),
     Setting("SIGNIN_LINK_MINUTES", "10", "How long a sign-in link can be used, once.", _positive),
     Setting("SESSION_HOURS", "12", "How long a sign-in lasts.", _positive),
     Setting(

@@ -11,8 +11,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any, Self
 from weakref import WeakKeyDictionary
 
@@ -20,12 +19,13 @@ import redis.asyncio
 from django.conf import settings
 from django.utils import timezone
 
-from connections.flags import control, keys, ofrep, reading, reports
+from connections.flags import control, keys, reports, using
 from connections.flags.keys import Holder
-from connections.flags.versions import FlagSet
-from connections.models import Environment, Revision
+from connections.models import Environment
+from dashboard.counting_uses import UseCounter
 from dashboard.database_thread import DatabaseThread
 from dashboard.inbox import Inbox
+from dashboard.snapshots import Snapshot, read_snapshot
 
 logger = logging.getLogger(__name__)
 CHANNEL = "readywire:revisions"
@@ -38,65 +38,10 @@ QUIET_SECONDS = 10.0
 
 
 LOOKUPS_PER_POLL = 100
-MOST_IN_AN_EVENT = 64 * 1024
-"""Bytes of definitions that an event carries. A larger set is asked for, so that what a slow reader has not taken yet
-stays small."""
 
 
 class Unavailable(Exception):  # noqa: N818 (a state, told as HTTP's 503)
     """Nothing has been read from the database since this process started."""
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """What one environment serves at one revision, ready to be sent. `last_modified`: Unix time, whole seconds."""
-
-    flags: FlagSet
-    last_modified: int
-    answers: dict[str, ofrep.Answer] = field(default_factory=dict, compare=False)
-    """Prepared OFREP bulk answers by event stream address, where the answer is the same for every subject."""
-
-    @property
-    def environment(self) -> str:
-        return self.flags.environment
-
-    @property
-    def revision(self) -> int:
-        return self.flags.revision
-
-    @cached_property
-    def etag(self) -> str:
-        return self.flags.etag
-
-    @cached_property
-    def definitions(self) -> bytes:
-        """The body of /api/v1/definitions: flagd's JSON in an envelope."""
-        return ofrep.dump({"environment": self.environment, "revision": self.revision, "flags": self.flags.served})
-
-    @cached_property
-    def event(self) -> bytes:
-        """The event of OFREP (ADR 0008), with the revision for watched servers: made once for all who listen."""
-        return self._event({})
-
-    @cached_property
-    def event_with_definitions(self) -> bytes:
-        """The event that spares a watched server its question; without the definitions where they are many."""
-        if len(self.definitions) > MOST_IN_AN_EVENT:
-            return self.event
-        return self._event({"environment": self.environment, "flags": self.flags.served})
-
-    def _event(self, more: dict[str, Any]) -> bytes:
-        told = {
-            "type": "refetchEvaluation",
-            "etag": self.etag,
-            "lastModified": self.last_modified,
-            "revision": self.revision,
-        }
-        return b"id: %d\nevent: message\ndata: %s\n\n" % (self.revision, ofrep.dump({**told, **more}))
-
-    @cached_property
-    def depends_on_context(self) -> bool:
-        return ofrep.depends_on_context(self.flags.served)
 
 
 @dataclass(frozen=True)
@@ -115,6 +60,7 @@ class Watcher:
         self.reports = DatabaseThread("reports")
         """For what programs and the clock write: a writer waiting for the database must not hold up the poll."""
         self.inbox = Inbox(lambda told: self.reports.run(reports.record_all, told))
+        self.uses = UseCounter()
         self._snapshots: dict[str, Snapshot] = {}
         self._keys: dict[str, Holder] = {}
         self._unknown: set[str] = set()
@@ -132,6 +78,7 @@ class Watcher:
         self._keep(self._watch())
         self._keep(self._listen())
         self._keep(self._tick())
+        self._keep(self.uses.write_for_ever(lambda taken: self.reports.run(using.record, taken)))
         return self
 
     async def __aenter__(self) -> Self:
@@ -250,8 +197,7 @@ class Watcher:
                     await self._woken.wait()
 
     async def _refresh(self) -> None:
-        known = {environment: snapshot.revision for environment, snapshot in self._snapshots.items()}
-        found = await self._database.run(_read, known)
+        found = await self._database.run(_read, dict(self._snapshots))
         lost = self._keys.keys() - found.keys.keys()
         self._keys, self._unknown = found.keys, set()
         self._snapshots |= {snapshot.environment: snapshot for snapshot in found.fresh}
@@ -310,16 +256,15 @@ class Watcher:
         task.add_done_callback(self._tasks.discard)
 
 
-def _read(known: dict[str, int]) -> _Reading:
-    """The keys that work, and a snapshot of each environment whose revision is not the known one."""
+def _read(held: dict[str, Snapshot]) -> _Reading:
+    """The keys that work, and a snapshot of each environment whose revision is not the one that is held."""
     revisions = Environment.objects.values_list("key", "revision")
-    return _Reading(keys.active(), [_snapshot(key) for key, revision in revisions if known.get(key) != revision])
-
-
-def _snapshot(environment: str) -> Snapshot:
-    flags = reading.flag_set(environment)
-    served_at = Revision.objects.values_list("at", flat=True).get(environment_id=environment, number=flags.revision)
-    return Snapshot(flags, int(served_at.timestamp()))
+    fresh = [
+        read_snapshot(key, held.get(key))
+        for key, revision in revisions
+        if key not in held or held[key].revision != revision
+    ]
+    return _Reading(keys.active(), fresh)
 
 
 _watchers: WeakKeyDictionary[asyncio.AbstractEventLoop, Watcher] = WeakKeyDictionary()

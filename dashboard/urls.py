@@ -7,6 +7,7 @@ from dashboard.views import (
     audit,
     chart_data,
     flag,
+    flag_edit,
     flags,
     overview,
     plans,
@@ -21,6 +22,7 @@ from dashboard.views import (
     signin,
     target,
     targets_edit,
+    use,
 )
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -40,6 +42,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("targets/<slug:slug>/race-checks/<int:number>/", race_checks.check, name="race_check"),
     path("targets/<slug:slug>/race-checks/<int:number>/cancel/", race_checks.cancel, name="race_check_cancel"),
     path("flags/", flags.flags, name="flags"),
+    path("flags/use/", use.use, name="flags_use"),
     # Before the pages of environments: no environment is called like these.
     path("flags/proposals/", proposals.proposals_page, name="proposals"),
     path("flags/proposals/<int:number>/", proposals.proposal, name="proposal"),
@@ -50,6 +53,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("flags/break-glass/<slug:environment_key>/", proposals.break_the_glass, name="break_glass"),
     path("flags/policy/<slug:environment_key>/", policy.policy, name="policy"),
     path("flags/<slug:environment_key>/change/", flags.change, name="change"),
+    path("flags/<slug:environment_key>/new-flag/", flag_edit.new, name="flag_new"),
+    path("flags/<slug:environment_key>/<str:flag>/edit/", flag_edit.edit, name="flag_edit"),
+    path("flags/<slug:environment_key>/<str:flag>/remove/", flag_edit.remove, name="flag_remove"),
     path("flags/<slug:environment_key>/undo/<int:number>/", flags.undo, name="undo"),
     path("flags/<slug:environment_key>/restore/<int:number>/", flags.restore, name="restore"),
     path("flags/<slug:environment_key>/known-good/<int:number>/", flags.known_good, name="known_good"),

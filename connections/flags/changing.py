@@ -14,11 +14,11 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from connections.flags import reading
+from connections.flags import reading, stored
 from connections.flags.authority import Approval, approval_for
 from connections.flags.errors import NothingToChange, ReasonMissing, StaleVersion, UnknownVersion
 from connections.flags.layers import Layer, LayerKind
-from connections.flags.versions import FlagDiff, FlagSet, definition_hash, diff, flag_diff, set_hash
+from connections.flags.versions import FlagDiff, FlagSet, definition_hash, diff, flag_diff, set_hash_of
 from connections.models import (
     AuditRecord,
     Definition,
@@ -86,8 +86,9 @@ def take(environment_key: str, reason: str) -> FlagSet:
         unchanged = Environment.objects.filter(key=stage.key, revision=stage.revision)
         if unchanged.update(revision=stage.revision + 1) == 1:
             number = reading.current_version(stage.key).number
-            definitions = reading.definitions_at(stage.key, number)
-            return FlagSet(stage.key, number, stage.revision + 1, definitions, standing(stage.key))
+            found = stored.load(stage.key, number)
+            layers = standing(stage.key)
+            return FlagSet(stage.key, number, stage.revision + 1, dict(found.definitions), layers, found)
 
 
 def standing(environment_key: str) -> tuple[Layer, ...]:
@@ -114,7 +115,7 @@ def append(flags: FlagSet, changes: Changes, request: Request) -> Version:
         number=flags.version + 1,
         parent=Version.objects.get(environment_id=flags.environment, number=flags.version),
         kind=request.kind,
-        set_hash=set_hash(after),
+        set_hash=_set_hash(flags, changes),
         author=request.author,
         approved_by=approval.by,
         reason=request.reason.strip(),
@@ -123,6 +124,13 @@ def append(flags: FlagSet, changes: Changes, request: Request) -> Version:
     _store(version, changes)
     serve(flags, version, request, definitions=after, differences=differences)
     return version
+
+
+def _set_hash(flags: FlagSet, changes: Changes) -> str:
+    """Of the set after the changes: only what changes is hashed anew."""
+    hashes = {key: digest for key, digest in flags.hashes.items() if key not in changes}
+    hashes |= {key: definition_hash(body) for key, body in changes.items() if body is not None}
+    return set_hash_of(hashes)
 
 
 def serve(

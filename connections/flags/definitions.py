@@ -23,7 +23,7 @@ KEY = re.compile(r"[A-Za-z0-9._-]{1,100}")
 VARIANT_LENGTH = 100
 MAX_BYTES = 64 * 1024
 STATES = ("ENABLED", "DISABLED")
-RESERVED = ("change", "promote")
+RESERVED = ("change", "new-flag", "promote")
 """Pages below an environment, where each flag has a page by its key."""
 FIELDS = {"state", "variants", "defaultVariant", "targeting", "metadata", *STORED_ONLY}
 DATES = ("removeBy",)
@@ -36,7 +36,7 @@ def check(key: str, definition: Definition) -> None:
     if not KEY.fullmatch(key):
         raise BadDefinition(key[:100], "a flag key has 1 to 100 letters, digits, dots, underscores or hyphens")
     if key in RESERVED:
-        raise BadDefinition(key, f"{' and '.join(RESERVED)} are names of pages; a flag needs another key")
+        raise BadDefinition(key, f"{', '.join(RESERVED)} are names of pages; a flag needs another key")
     _check_storable(key, definition)
     if unknown := sorted(set(definition) - FIELDS):
         raise BadDefinition(key, f"unknown field {unknown[0]!r}")

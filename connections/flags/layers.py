@@ -6,6 +6,7 @@ A layer changes what is served and leaves the version alone, so that taking it a
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 Definition = Mapping[str, Any]
@@ -52,16 +53,28 @@ def laid_over(definitions: Mapping[str, Definition], layers: Iterable[Layer]) ->
 
     A definition that nothing lies over is the same object, so that what is made from it can be kept.
     """
-    served = {key: _as_served(body) for key, body in definitions.items()}
+    served = {key: as_served(body) for key, body in definitions.items()}
     strength = list(LayerKind)
     for layer in sorted(layers, key=lambda one: strength.index(one.kind)):
         definition = definitions.get(layer.flag)
         if definition is not None and layer.variant in definition["variants"]:
-            served[layer.flag] = _under(_as_served(definition), layer)
+            served[layer.flag] = _under(as_served(definition), layer)
     return served
 
 
-def _as_served(definition: Definition) -> dict[str, Any]:
+class StoredBody(dict[str, Any]):
+    """A definition with fields of ours, as it was read from the store: it remembers what is served of it."""
+
+    @cached_property
+    def served(self) -> dict[str, Any]:
+        """The same object each time, so that what is made from it can be kept."""
+        return {name: value for name, value in self.items() if name not in STORED_ONLY}
+
+
+def as_served(definition: Definition) -> dict[str, Any]:
+    """A definition without what is ours alone."""
+    if isinstance(definition, StoredBody):
+        return definition.served
     if isinstance(definition, dict) and definition.keys().isdisjoint(STORED_ONLY):
         return definition
     return {name: value for name, value in definition.items() if name not in STORED_ONLY}

@@ -53,18 +53,21 @@ class Look:
     """What approving it would change."""
     theirs: tuple[FlagDiff, ...] = ()
     """What others changed in its flags since; then it cannot be approved."""
+    done: bool = False
+    """What it wants is served already."""
 
 
 def propose(needed: NeedsSecondPerson, *, by_person: bool) -> Proposal:
     """Store the act that was refused for want of a second person.
 
-    Raises ReasonMissing, whatever the policy says: whoever approves must know why.
+    Raises ReasonMissing, whatever the policy says: whoever approves must know why; and NeedsSecondPerson again where
+    the act cannot be stored.
     """
     if len(needed.reason.split()) < REASON_WORDS:
         raise ReasonMissing
     by_verb = needed.kind in VERBS
     if (needed.arguments if by_verb else needed.changes) is None:
-        raise LookupError(f"{needed.kind}: nothing says how to perform this later")
+        raise needed  # Nothing says how to perform it later.
     at = timezone.now()
     with transaction.atomic():
         proposal = Proposal.objects.create(
@@ -137,7 +140,8 @@ def look(proposal: Proposal) -> Look:
     theirs = _moved(proposal, flags.definitions)
     shown = _base(proposal) if theirs or proposal.state != Proposal.State.OPEN else flags.definitions
     yours = [one for one in diff(_only(shown, proposal), _wanted(proposal)) if one.fields]
-    return Look(tuple(yours), tuple(theirs))
+    done = not diff(_only(flags.definitions, proposal), _wanted(proposal))
+    return Look(tuple(yours), tuple(theirs), done)
 
 
 def _open(number: int) -> Proposal:

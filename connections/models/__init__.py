@@ -14,6 +14,7 @@ from connections.models.layers import Overlay, Ramp
 from connections.models.plans import Drill, TeamPlan
 from connections.models.proposals import BreakGlass, Notification, Proposal
 from connections.models.servers import ConnectionCount, ServerKey, ServerRun, WatchedServer
+from connections.models.use import FlagUse
 
 __all__ = [
     "AuditHead",
@@ -23,6 +24,7 @@ __all__ = [
     "Definition",
     "Drill",
     "Environment",
+    "FlagUse",
     "GuardMode",
     "Notification",
     "Overlay",

@@ -14,7 +14,8 @@ from django.http import HttpRequest, StreamingHttpResponse
 from connections.flags.keys import Holder
 from dashboard.api import authentication
 from dashboard.api.endpoint import endpoint
-from dashboard.revisions import Snapshot, Watcher, watcher
+from dashboard.revisions import Watcher, watcher
+from dashboard.snapshots import Snapshot
 
 HEARTBEAT_SECONDS = 10.0
 REPEAT_SECONDS = 25.0
@@ -39,7 +40,14 @@ async def _stream(request: HttpRequest, holder: Holder, *, definitions: bool) ->
     source = watcher()
     await source.snapshot(holder.environment)
     return StreamingHttpResponse(
-        events(source, holder, request.headers.get("Last-Event-ID", ""), definitions=definitions),
+        events(
+            source,
+            holder,
+            request.headers.get("Last-Event-ID", ""),
+            definitions=definitions,
+            heartbeat=HEARTBEAT_SECONDS,
+            repeat=REPEAT_SECONDS,
+        ),
         content_type="text/event-stream",
         # X-Accel-Buffering: nginx holds streams back otherwise.
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
@@ -52,12 +60,16 @@ async def events(
     last_event_id: str,
     *,
     definitions: bool = False,
-    heartbeat: float = HEARTBEAT_SECONDS,
-    repeat: float = REPEAT_SECONDS,
+    heartbeat: float,
+    repeat: float,
 ) -> AsyncIterator[bytes]:
     """The bytes of one stream, until its key is revoked or the client leaves. Times are seconds."""
     snapshot = await source.snapshot(holder.environment)
-    yield _OPENING if last_event_id == str(snapshot.revision) else _OPENING + event(snapshot, definitions=definitions)
+    yield (
+        _OPENING
+        if last_event_id == str(snapshot.revision)
+        else _OPENING + event(snapshot.scope(holder.tags), definitions=definitions)
+    )
     sent_at = time.monotonic()
     while True:
         patience = min(heartbeat, max(0.0, sent_at + repeat - time.monotonic()))
@@ -67,7 +79,7 @@ async def events(
         if changed is not None or time.monotonic() >= sent_at + repeat:
             snapshot = changed or snapshot
             sent_at = time.monotonic()
-            yield event(snapshot, definitions=definitions and changed is not None)
+            yield event(snapshot.scope(holder.tags), definitions=definitions and changed is not None)
         else:
             yield _HEARTBEAT
 

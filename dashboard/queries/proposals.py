@@ -16,6 +16,7 @@ ACTS = {
     "change": "Change",
     "promotion": "Promote",
     "policy": "Change the policy",
+    "own_plan": "Run the plan",
     "ramp_start": "Ramp",
     "ramp_finish": "Finish the ramp of",
     "ramp_reopen": "Reopen the ramp of",
@@ -51,7 +52,9 @@ class Review:
     @property
     def sentence(self) -> str:
         count = len(self.revisions)
-        return f"{plural(count, 'revision')} made alone." if count else "Nothing was done alone."
+        if count:
+            return f"{plural(count, 'revision')} made alone."
+        return "Nothing was done alone yet." if self.in_force else "Nothing was done alone."
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from connections.flags.merging import ABSENT
 from connections.flags.versions import FieldDiff, FlagDiff
 from dashboard.layer_words import entry_line
 from dashboard.queries.practice import notes
@@ -33,6 +34,18 @@ def moment(at: datetime | str | None) -> SafeString | str:
     instant = timezone.localtime(datetime.fromisoformat(at) if isinstance(at, str) else at)
     recent = timezone.now() - instant < timedelta(days=1)
     shown = f"{instant:%H:%M:%S}" if recent else f"{instant.day} {instant:%b %Y, %H:%M:%S}"
+    whole = f"{instant:%Y-%m-%d %H:%M:%S %Z}"
+    return format_html('<time datetime="{}" title="{}">{}</time>', instant.isoformat(), whole, shown)
+
+
+@register.filter
+def coming(at: datetime | None) -> SafeString | str:
+    """A clock time that lies ahead, to the minute; on another day, with its date."""
+    if at is None:
+        return ""
+    instant = timezone.localtime(at)
+    today = instant.date() == timezone.localtime().date()
+    shown = f"{instant:%H:%M}" if today else f"{instant.day} {instant:%b, %H:%M}"
     whole = f"{instant:%Y-%m-%d %H:%M:%S %Z}"
     return format_html('<time datetime="{}" title="{}">{}</time>', instant.isoformat(), whole, shown)
 
@@ -69,6 +82,18 @@ def as_json(value: Any) -> str:
 @register.filter
 def has_error(errors: dict[str, str], name: str) -> bool:
     return name in errors
+
+
+@register.filter
+def said(errors: dict[str, str], name: str) -> str:
+    """What is wrong with one field."""
+    return errors.get(name, "")
+
+
+@register.filter
+def side(value: Any) -> str:
+    """One side of a three-way difference."""
+    return "absent" if value is ABSENT else json.dumps(value, ensure_ascii=False)[:LONGEST_VALUE]
 
 
 def _pairs(one: FlagDiff) -> list[tuple[str, str | None, str | None]]:

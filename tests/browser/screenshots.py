@@ -37,6 +37,10 @@ PAGES = {
     "flags": ("/flags/?env=staging", ("failing", "empty")),
     "rollback": ("/rollback/?env=production", ("failing",)),
     "audit": ("/audit/", ("failing",)),
+    "flag-edit": ("/flags/staging/readiness-strategy/edit/", ("failing",)),
+    "proposals": ("/flags/proposals/", ("failing",)),
+    "policy": ("/flags/policy/production/", ("residents",)),
+    "sessions": ("/sessions/", ("failing",)),
 }
 
 

@@ -79,3 +79,34 @@ class Following:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._process.kill()
         self._process.wait(10)
+
+
+class Clients:
+    """One process of `clients.mjs` for many tests: commands in, answers out."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            ["node", "clients.mjs"],
+            cwd=install(),
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._asked = 0
+
+    def ask(self, what: str, **told: Any) -> Any:
+        """The answer to one command; AssertionError where the script says that it failed."""
+        self._asked += 1
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps({"id": self._asked, "do": what, **told}) + "\n")
+        self._process.stdin.flush()
+        answer = json.loads(self._process.stdout.readline())
+        assert answer["id"] == self._asked
+        assert "error" not in answer, answer["error"]
+        return answer["value"]
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait(10)

@@ -51,6 +51,16 @@ def read_flagd(text: str) -> Parsed:
     return Parsed(flags, line)
 
 
+def lines_in(text: str) -> Mapping[Path, int]:
+    """The line of each member of a JSON text that was parsed before, by its path."""
+    return _Lines(text).at if text.strip() else {}
+
+
+def load_json(text: str) -> Any:
+    """One JSON value; refused as a file is, with its line. Raises BadFile."""
+    return _loaded(text, cache(lambda: _Lines(text)))
+
+
 def _loaded(text: str, lines: Any) -> Any:
     try:
         return json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)

@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from connections.flags import keys, reading
+from connections.flags.tagging import TagError
 from connections.models import ServerKey
 from dashboard.management.usage import OneLineCommand, UsageError, author
 
@@ -17,6 +18,9 @@ class Command(OneLineCommand):
         parser.add_argument("prefix", nargs="?", default="", help="revoke: the first characters of the key, from list")
         parser.add_argument("--environment", help="development | staging | production")
         parser.add_argument("--name", help="create: what the key is for")
+        parser.add_argument(
+            "--tag", action="append", default=[], help="create: only flags with this tag, and those without any"
+        )
         parser.add_argument("--author", default=author(), help="who the audit trail names (default: this account)")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -31,7 +35,10 @@ class Command(OneLineCommand):
             raise UsageError("Name the environment: --environment staging.")
         if not name or len(name) > 100 or not name.isprintable():
             raise UsageError("Name the server, in at most 100 characters: --name chat-1.")
-        _, key = keys.create(environment, name, author=options["author"])
+        try:
+            _, key = keys.create(environment, name, author=options["author"], tags=options["tag"])
+        except TagError as error:
+            raise UsageError(f"--tag: {error}.") from None
         self.stdout.write(key)
 
     def _list(self, options: dict[str, Any]) -> None:
@@ -41,7 +48,8 @@ class Command(OneLineCommand):
         for row in rows:
             used = f"last used {row.last_used_at:%Y-%m-%d %H:%M} UTC" if row.last_used_at else "never used"
             state = f"revoked {row.revoked_at:%Y-%m-%d %H:%M} UTC" if row.revoked_at else used
-            self.stdout.write(f"{row.prefix}  {row.environment_id}  {row.name}  {state}")
+            tags = f"  tags {', '.join(row.tags)}" if row.tags else ""
+            self.stdout.write(f"{row.prefix}  {row.environment_id}  {row.name}{tags}  {state}")
 
     def _revoke(self, options: dict[str, Any]) -> None:
         prefix = options["prefix"]

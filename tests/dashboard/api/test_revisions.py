@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from connections.flags import control, keys
 from connections.flags.keys import Holder
-from connections.models import ServerKey
-from dashboard import revisions
+from connections.models import FlagUse, ServerKey
+from dashboard import counting_uses, revisions
 from dashboard.api import events
 from dashboard.revisions import Watcher
 from tests.support.waiting import await_until
@@ -159,9 +159,25 @@ async def test_a_stream_ends_with_its_key() -> None:
     async with watching() as watcher:
         key, holder = await beside(make_key)
         await watcher.holder(key)
-        stream = events.events(watcher, holder, "")
+        stream = events.events(watcher, holder, "", heartbeat=10, repeat=25)
         assert b"id: 1\n" in await anext(stream)
         row = await beside(ServerKey.objects.get)
         await beside(keys.revoke, row, author="alice")
         with pytest.raises(StopAsyncIteration):
             await anext(stream)
+
+
+async def test_what_clients_evaluate_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counting_uses, "FLUSH_SECONDS", 0.02)
+    async with watching() as watcher:
+        _, holder = await beside(make_key)
+        for _ in range(3):
+            watcher.uses.evaluated(holder, "client-ack", "on")
+
+        def rows() -> list[Any]:
+            return list(FlagUse.objects.values_list("source", "reader", "flag_key", "variant", "count"))
+
+        found: list[Any] = []
+        while not found:
+            found = await beside(rows)
+        assert found == [("ofrep", "chat-1", "client-ack", "on", 3)]
