@@ -1,11 +1,13 @@
 """Proposals, broken glass, reviews and policies, as people meet them."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client, RequestFactory
+from django.utils import timezone
 
 from connections.flags import control, glass, reading
 from connections.flags.errors import NeedsSecondPerson
@@ -131,7 +133,21 @@ def test_a_stale_proposal_shows_what_changed_and_cannot_be_approved(rosa: Client
     shown = text(ada.get(page))
     assert "Changed meanwhile, so this can no longer be approved:" in shown
     assert "Approve in production" not in shown
+    assert "What it wanted is served already." in shown
     assert ada.post(page + "approve/", {"typed": "production"}).status_code == 409
+    again = rosa.post(page + "renew/")
+    assert again.status_code == 409
+    assert "Nothing would change: already so." in text(again)
+
+
+def test_an_expired_proposal_is_proposed_again(rosa: Client, ada: Client) -> None:
+    page = f"/flags/proposals/{propose(rosa).pk}/"
+    Proposal.objects.update(expires_at=timezone.now() - timedelta(hours=1))
+    assert "expired" in text(ada.get(page))
+    again = ada.post(page + "renew/")["Location"]
+    assert "Another person approves this: Ada proposed it." in text(ada.get(again))
+    rosa.post(again + "approve/", {"typed": "production"})
+    assert served() == "off"
 
 
 def test_undo_and_plans_do_not_wait(rosa: Client, ada: Client) -> None:
