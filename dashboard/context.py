@@ -31,12 +31,16 @@ PAGES = (
 )
 PRACTICE = MenuItem("Practice", "/practice/")
 """Only where there are reference services, and for those who may act."""
+KEYS = MenuItem("Keys", "/keys/")
+"""For administrators."""
 
 
 def console(request: HttpRequest) -> dict[str, Any]:
     """The menu with the current page marked, what the person may do, and the name of the clock that pages show."""
     user = getattr(request, "user", AnonymousUser())  # absent where a request failed before it was authenticated
-    pages = (*PAGES, PRACTICE) if allows(user, RESPONDER) and rows.places() else PAGES
+    practice = (PRACTICE,) if allows(user, RESPONDER) and rows.places() else ()
+    keys = (KEYS,) if allows(user, ADMINISTRATOR) else ()
+    pages = (*PAGES, *practice, *keys)
     menu = [MenuItem(page.label, page.href, page.icon, _is_current(page.href, request.path)) for page in pages]
     more = [item for item in menu if not item.icon]
     return {

@@ -41,6 +41,8 @@ PAGES = {
     "proposals": ("/flags/proposals/", ("failing",)),
     "policy": ("/flags/policy/production/", ("residents",)),
     "sessions": ("/sessions/", ("failing",)),
+    "keys": ("/keys/", ("residents",)),
+    "key-make": ("/keys/make/?env=production", ("residents",)),
 }
 
 

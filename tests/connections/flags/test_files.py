@@ -148,6 +148,20 @@ def test_a_mistake_in_flagd_json_is_told_with_line_and_field(old: str, new: str,
     assert str(error.value).startswith(told)
 
 
+def test_flagd_lists_flags_too() -> None:
+    text = """{"flags": [
+      {"key": "beta", "state": "ENABLED", "variants": {"on": true}, "defaultVariant": "on"},
+      {"key": "gamma", "state": "ENABLED",
+       "variants": {"on": true}, "defaultVariant": "off"}]}"""
+    assert list(read_flagd(text).flags) == ["beta", "gamma"]
+    with pytest.raises(BadFile, match=r"line 4, flags\.gamma\.defaultVariant: "):
+        checked(read_flagd(text))
+    with pytest.raises(BadFile, match=r"line 3, flags\.1: beta stands there twice"):
+        read_flagd(text.replace("gamma", "beta"))
+    with pytest.raises(BadFile, match=r"line 1, flags\.0: a flag in a list is an object with its key"):
+        read_flagd('{"flags": [3]}')
+
+
 def test_references_that_double_at_each_step_are_refused() -> None:
     evaluators = {f"e{n}": {"and": [{"$ref": f"e{n + 1}"}] * 2} for n in range(60)}
     beta = {"state": "ENABLED", "variants": {"on": True}, "defaultVariant": "on", "targeting": {"$ref": "e0"}}

@@ -1,13 +1,15 @@
 """Rolling back and making keys by hand, with nothing but the database running."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 
 from connections.flags import control, keys, reading
-from connections.models import AuditRecord, Version
+from connections.models import AuditRecord, ServerKey, Version
 from dashboard.env import BASE_DIR
 from dashboard.management.commands.rollback import Command as Rollback
 from dashboard.management.commands.server_key import Command as ServerKeyCommand
@@ -135,15 +137,41 @@ def test_keys_are_listed_by_prefix_and_revoked_by_it_or_whole(capsys: Captured) 
     assert len(capsys.readouterr().out.splitlines()) == 1
 
 
+def test_a_key_is_rotated_while_both_work(capsys: Captured) -> None:
+    _, old = keys.create("staging", "chat-1", author="alice", scope="read")
+    assert server_key("rotate", old[:12], "--reason", "Rotated each quarter") == 0
+    told = capsys.readouterr()
+    new = told.out.strip()
+    assert f"server_key revoke {old[:12]}" in told.err
+    holders = keys.verify(old), keys.verify(new)
+    assert [(holder.name, holder.read_only) for holder in holders if holder] == [("chat-1", True)] * 2
+    assert server_key("list") == 0
+    assert f"{new[:12]}  staging  chat-1  read-only  replaces {old[:12]}  never used" in capsys.readouterr().out
+
+
+def test_a_rotated_key_may_end_by_itself(capsys: Captured) -> None:
+    row, old = keys.create("staging", "chat-1", author="alice")
+    assert server_key("rotate", old, "--grace", "24") == 0
+    capsys.readouterr()
+    assert server_key("list") == 0
+    assert re.search(rf"{old[:12]}  staging  chat-1  ends 20.+ UTC, never used", capsys.readouterr().out)
+    ServerKey.objects.filter(pk=row.pk).update(expires_at=timezone.now())
+    assert keys.verify(old) is None
+    assert server_key("rotate", old[:12]) == 2
+    assert server_key("rotate", old[:12], "--grace", "never") == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "cure"),
     [
-        ([], "create, list or revoke"),
-        (["make"], "create, list or revoke"),
+        ([], "create, list, rotate or revoke"),
+        (["make"], "create, list, rotate or revoke"),
         (["create", "--name", "chat-1"], "--environment"),
         (["create", "--environment", "staging"], "--name"),
         (["create", "--environment", "nowhere", "--name", "chat-1"], "development, staging, production"),
+        (["create", "--environment", "staging", "--name", "chat", "--scope", "all"], "--scope read"),
         (["revoke"], "prefix"),
+        (["rotate", "rws_aaaaaaaa"], "0 working keys"),
         (["revoke", "rws_aaaaaaaa"], "0 working keys"),
         (["list", "--environment", "nowhere"], "development, staging, production"),
     ],

@@ -58,6 +58,24 @@ def test_a_stream_credential_opens_streams_and_nothing_else(web: Web) -> None:
     assert httpx.get(f"{web.url}/api/v1/definitions", headers={"X-API-Key": token}).status_code == 403
 
 
+def test_a_read_only_key_evaluates_and_does_nothing_else(web: Web) -> None:
+    """Rules may name people: whoever finds the key in a browser must not read them."""
+    made = web.daphne.manage("server_key", "create", "--environment", "staging", "--name", "page", "--scope", "read")
+    with httpx.Client(base_url=web.url, headers={"X-API-Key": made}) as client:
+        assert client.post(ONE, json={}).status_code == 200
+        bulk = client.post(BULK, json={}).json()
+        refused = [
+            client.get("/api/v1/definitions"),
+            client.get("/api/v1/definitions/stream?with=definitions"),
+            client.post("/api/v1/servers/report", json=REPORT),
+        ]
+        assert [answer.status_code for answer in refused] == [403, 403, 403]
+        token = bulk["eventStreams"][0]["endpoint"]["requestUri"].partition("?")[2]
+        assert client.get(f"/api/v1/definitions/stream?with=definitions&{token}").status_code == 403
+        with client.stream("GET", f"/ofrep/v1/events?{token}&with=definitions") as stream:
+            assert "flags" not in next(line for line in stream.iter_lines() if line.startswith("data"))
+
+
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [("POST", "/api/v1/definitions", "GET, HEAD"), ("GET", BULK, "POST"), ("PUT", "/api/v1/servers/report", "POST")],
