@@ -74,7 +74,7 @@ def redeem(token: str) -> User:
 
 def create_token(name: str, scope: str, *, actor: str | None = None) -> str:
     """A new API token, shown by this call alone. Raises AccountError for a bad or taken name, or an unknown scope."""
-    name = _checked_name(name, longest=100)
+    name = checked_name(name, longest=100)
     if scope not in ApiToken.Scope.values:
         raise AccountError(f"scope: {scope!r} is none of {', '.join(ApiToken.Scope.values)}.")
     token = TOKEN_PREFIX + secrets.token_urlsafe(32)
@@ -110,7 +110,7 @@ def token_for(secret: str) -> ApiToken | None:
 
 
 def _person(name: str, role: str, *, actor: str) -> User:
-    name = _checked_name(name, longest=150)
+    name = checked_name(name, longest=150)
     if role not in User.Role.values:
         raise AccountError(f"role: {role!r} is none of {', '.join(User.Role.values)}.")
     fresh = User(name=name, role=role)
@@ -127,7 +127,7 @@ def _person(name: str, role: str, *, actor: str) -> User:
     return user
 
 
-def _checked_name(name: str, *, longest: int) -> str:
+def checked_name(name: str, *, longest: int) -> str:
     name = name.strip()
     if not name or len(name) > longest or not name.isprintable():
         raise AccountError(f"name: {name!r} must have 1 to {longest} printable characters.")

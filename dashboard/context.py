@@ -6,9 +6,11 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
 
 from dashboard.permissions import ADMINISTRATOR, RESPONDER, allows
 from dashboard.practice import rows
+from dashboard.queries.proposals import alarms
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ def console(request: HttpRequest) -> dict[str, Any]:
         "more": more,
         "more_current": any(item.current for item in more),
         "time_zone": settings.TIME_ZONE,
+        "alarms": SimpleLazyObject(alarms),
         "may_act": allows(user, RESPONDER),
         "may_administer": allows(user, ADMINISTRATOR),
     }

@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from probes.engine.guardrails import allowances
 
+ROLES = ("viewer", "responder", "administrator")
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
@@ -71,6 +73,26 @@ def _share(text: str) -> float:
     if not 0 <= number <= 1:
         raise ValueError("a share lies between 0 and 1")
     return number
+
+
+def _issuer(text: str) -> str:
+    parts = urlsplit(text)
+    if text and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise ValueError("is no address, such as https://login.example")
+    # The token is believed because it came from there: nobody may stand in between.
+    if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
+        raise ValueError("must be https")
+    return text.rstrip("/")
+
+
+def _roles(text: str) -> dict[str, str]:
+    roles = {}
+    for word in _words(text):
+        group, equals, role = word.rpartition("=")
+        if not equals or not group.strip() or role.strip() not in ROLES:
+            raise ValueError(f"{word!r} is no GROUP=ROLE; roles are {', '.join(ROLES)}")
+        roles[group.strip()] = role.strip()
+    return roles
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -157,8 +179,25 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "SERVER_KEY_REQUESTS_PER_SECOND", "500", "Requests a second of one server key, in each web process.", _positive
     ),
+    Setting(
+        "FLAG_STALE_DAYS", "30", "Days without an evaluation, or a change, after which a flag is told as stale.", _count
+    ),
     Setting("SIGNIN_LINK_MINUTES", "10", "How long a sign-in link can be used, once.", _positive),
     Setting("SESSION_HOURS", "12", "How long a sign-in lasts.", _positive),
+    Setting(
+        "OIDC_ISSUER", "", "Address of the OpenID provider, for sign-in by OpenID Connect. Empty: links only.", _issuer
+    ),
+    Setting("OIDC_CLIENT_ID", "", "Our client id at the OpenID provider."),
+    Setting("OIDC_CLIENT_SECRET", "", "Our client secret at the OpenID provider."),
+    Setting("OIDC_LABEL", "your organisation", "What the sign-in button calls the OpenID provider."),
+    Setting("OIDC_NAME_CLAIM", "name", "Claim with the name that signs what somebody does."),
+    Setting("OIDC_ROLES_CLAIM", "groups", "Claim with a person's groups; dots lead into objects."),
+    Setting(
+        "OIDC_ROLES",
+        "",
+        "Which group has which role, by comma: oncall=responder,*=viewer. Who has none is not let in.",
+        _roles,
+    ),
 )
 
 
@@ -173,6 +212,8 @@ def read(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
             raise SettingError(f"{setting.name}={text!r}: {error}. {setting.meaning}") from error
     # Whoever runs `manage.py probe` has a shell here, and dials what the machine dials: only a spoken 0 forbids it.
     values["PROBE_BY_HAND_PRIVATE"] = environ.get("PROBE_ALLOW_PRIVATE", "") != "0"
+    if values["OIDC_ISSUER"] and not (values["OIDC_CLIENT_ID"] and values["OIDC_ROLES"]):
+        raise SettingError("OIDC_ISSUER is set: OIDC_CLIENT_ID and OIDC_ROLES must be, too, or nobody could sign in.")
     data_dir = Path(values["DATA_DIR"])
     values["DATA_DIR"] = data_dir if data_dir.is_absolute() else BASE_DIR / data_dir
     values["SECRET_KEY"] = values["SECRET_KEY"] or secret_key(values["DATA_DIR"])

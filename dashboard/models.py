@@ -1,4 +1,4 @@
-"""People, their sign-in links, tokens of programs, and the forms that were already carried out."""
+"""People, their sign-in links and sessions, tokens of programs, and the forms that were already carried out."""
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
 from django.db import models
@@ -20,6 +20,8 @@ class User(AbstractBaseUser):
     name = models.CharField(max_length=150, unique=True)
     role = models.CharField(max_length=20, choices=Role, default=Role.VIEWER)
     is_active = models.BooleanField(default=True)
+    subject = models.CharField(max_length=400, unique=True, null=True)  # noqa: DJ001 - many have none, and "" is one
+    """Issuer and `sub` of who signs in by OpenID Connect; null: by link only."""
     created_at = models.DateTimeField(default=timezone.now)
 
     USERNAME_FIELD = "name"
@@ -36,6 +38,18 @@ class SignInLink(models.Model):
     hash = models.CharField(max_length=64, unique=True)
     expires_at = models.DateTimeField()
     used_at = models.DateTimeField(null=True)
+
+
+class SignIn(models.Model):
+    """Where a living session came from, so that people recognise theirs. The session itself is Django's row."""
+
+    session_key = models.CharField(max_length=40, unique=True)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sign_ins")
+    at = models.DateTimeField(default=timezone.now)
+    how = models.CharField(max_length=20)
+    """"link" or "OpenID"."""
+    address = models.CharField(max_length=64, default="", blank=True)
+    agent = models.CharField(max_length=200, default="", blank=True)
 
 
 class ApiToken(models.Model):

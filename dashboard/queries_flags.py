@@ -12,6 +12,8 @@ from django.utils import timezone
 from connections.flags import reading
 from connections.flags.reading import Holder
 from connections.models import Environment, Revision
+from dashboard.layer_words import served_words
+from dashboard.queries.layers import Laid
 from dashboard.real_connections import cell
 from dashboard.sentences import plural
 
@@ -32,6 +34,10 @@ class FlagRow:
     variants: tuple[str, ...]
     rules: bool
     """Some connections are served another variant, by targeting rules."""
+    layers: tuple[Laid, ...] = ()
+    """What lies over it, the strongest first."""
+    served: str = ""
+    """What is served under those, in words."""
 
 
 def flags_state(environment_key: str, *, now: datetime | None = None) -> dict[str, Any]:
@@ -49,6 +55,7 @@ def flags_state(environment_key: str, *, now: datetime | None = None) -> dict[st
         "version": served.version.number if served else 0,
         "at": served.at.isoformat() if served else "",
         "author": served.author if served else "",
+        "approved_by": served.approved_by if served else "",
         "reason": served.reason if served else "",
         "held": len(held),
         "total": len(counted),
@@ -88,9 +95,11 @@ def took(span: timedelta) -> str:
     return f"{int(seconds)} s"
 
 
-def flag_rows(definitions: Mapping[str, Mapping[str, Any]]) -> list[FlagRow]:
+def flag_rows(
+    definitions: Mapping[str, Mapping[str, Any]], laid: Mapping[str, tuple[Laid, ...]] | None = None
+) -> list[FlagRow]:
     """The flags in the order of the readiness-strategy first, then by name."""
-    rows = [_flag_row(key, body) for key, body in definitions.items()]
+    rows = [_flag_row(key, body, (laid or {}).get(key, ())) for key, body in definitions.items()]
     return sorted(rows, key=lambda row: (row.key != "readiness-strategy", row.key))
 
 
@@ -119,7 +128,7 @@ def chosen_environment(key: str) -> Environment:
     return next((stage for stage in stages if stage.key == "staging"), stages[0])
 
 
-def _flag_row(key: str, body: Mapping[str, Any]) -> FlagRow:
+def _flag_row(key: str, body: Mapping[str, Any], laid: tuple[Laid, ...]) -> FlagRow:
     variant = str(body.get("defaultVariant"))
     variants = body.get("variants", {})
     metadata = body.get("metadata", {})
@@ -131,6 +140,8 @@ def _flag_row(key: str, body: Mapping[str, Any]) -> FlagRow:
         safe=str(metadata.get("safeVariant", "")),
         variants=tuple(variants),
         rules=bool(body.get("targeting")),
+        layers=laid,
+        served=served_words(body, [one.layer for one in laid]),
     )
 
 

@@ -11,8 +11,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any, Self
 from weakref import WeakKeyDictionary
 
@@ -20,81 +19,29 @@ import redis.asyncio
 from django.conf import settings
 from django.utils import timezone
 
-from connections.flags import keys, ofrep, reading, reports
+from connections.flags import control, keys, reports, using
 from connections.flags.keys import Holder
-from connections.flags.versions import FlagSet
-from connections.models import Environment, Revision
+from connections.models import Environment
+from dashboard.counting_uses import UseCounter
 from dashboard.database_thread import DatabaseThread
 from dashboard.inbox import Inbox
+from dashboard.snapshots import Snapshot, read_snapshot
 
 logger = logging.getLogger(__name__)
 CHANNEL = "readywire:revisions"
 FIRST_READ_SECONDS = 5.0
 RECONNECT_SECONDS = (0.5, 30.0)
+CLOCK_SECONDS = 1.0
+"""How often this process looks whether an overlay expires or a ramp's step is over."""
 QUIET_SECONDS = 10.0
 """After so long without a message, the Redis connection is asked whether it still lives."""
 
 
 LOOKUPS_PER_POLL = 100
-MOST_IN_AN_EVENT = 64 * 1024
-"""Bytes of definitions that an event carries. A larger set is asked for, so that what a slow reader has not taken yet
-stays small."""
 
 
 class Unavailable(Exception):  # noqa: N818 (a state, told as HTTP's 503)
     """Nothing has been read from the database since this process started."""
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """What one environment serves at one revision, ready to be sent. `last_modified`: Unix time, whole seconds."""
-
-    flags: FlagSet
-    last_modified: int
-    answers: dict[tuple[str, bytes], ofrep.Answer] = field(default_factory=dict, compare=False)
-    """OFREP's bulk answers by event stream address and request; no request where every subject gets the same."""
-
-    @property
-    def environment(self) -> str:
-        return self.flags.environment
-
-    @property
-    def revision(self) -> int:
-        return self.flags.revision
-
-    @cached_property
-    def etag(self) -> str:
-        return self.flags.etag
-
-    @cached_property
-    def definitions(self) -> bytes:
-        """The body of /api/v1/definitions: flagd's JSON in an envelope."""
-        return ofrep.dump({"environment": self.environment, "revision": self.revision, "flags": self.flags.served})
-
-    @cached_property
-    def event(self) -> bytes:
-        """The event of OFREP (ADR 0008), with the revision for watched servers: made once for all who listen."""
-        return self._event({})
-
-    @cached_property
-    def event_with_definitions(self) -> bytes:
-        """The event that spares a watched server its question; without the definitions where they are many."""
-        if len(self.definitions) > MOST_IN_AN_EVENT:
-            return self.event
-        return self._event({"environment": self.environment, "flags": self.flags.served})
-
-    def _event(self, more: dict[str, Any]) -> bytes:
-        told = {
-            "type": "refetchEvaluation",
-            "etag": self.etag,
-            "lastModified": self.last_modified,
-            "revision": self.revision,
-        }
-        return b"id: %d\nevent: message\ndata: %s\n\n" % (self.revision, ofrep.dump({**told, **more}))
-
-    @cached_property
-    def depends_on_context(self) -> bool:
-        return ofrep.depends_on_context(self.flags.served)
 
 
 @dataclass(frozen=True)
@@ -111,8 +58,9 @@ class Watcher:
         self._poll_seconds = poll_seconds
         self._database = DatabaseThread("revisions")
         self.reports = DatabaseThread("reports")
-        """For what programs write: a writer waiting for the database must not hold up the poll."""
+        """For what programs and the clock write: a writer waiting for the database must not hold up the poll."""
         self.inbox = Inbox(lambda told: self.reports.run(reports.record_all, told))
+        self.uses = UseCounter()
         self._snapshots: dict[str, Snapshot] = {}
         self._keys: dict[str, Holder] = {}
         self._unknown: set[str] = set()
@@ -129,6 +77,8 @@ class Watcher:
     def start(self) -> Self:
         self._keep(self._watch())
         self._keep(self._listen())
+        self._keep(self._tick())
+        self._keep(self.uses.write_for_ever(lambda taken: self.reports.run(using.record, taken)))
         return self
 
     async def __aenter__(self) -> Self:
@@ -247,8 +197,7 @@ class Watcher:
                     await self._woken.wait()
 
     async def _refresh(self) -> None:
-        known = {environment: snapshot.revision for environment, snapshot in self._snapshots.items()}
-        found = await self._database.run(_read, known)
+        found = await self._database.run(_read, dict(self._snapshots))
         lost = self._keys.keys() - found.keys.keys()
         self._keys, self._unknown = found.keys, set()
         self._snapshots |= {snapshot.environment: snapshot for snapshot in found.fresh}
@@ -257,6 +206,19 @@ class Watcher:
         if found.fresh or lost:
             self._moved.set()
             self._moved = asyncio.Event()
+
+    async def _tick(self) -> None:
+        """The clock of expiries and ramps. It writes, so it waits for the database where reports do."""
+        failing = False
+        while True:
+            await asyncio.sleep(CLOCK_SECONDS)
+            try:
+                await self.reports.run(control.advance)
+                failing = False
+            except Exception as error:  # noqa: BLE001 (a clock that stopped would keep an expired kill for ever)
+                if not failing:
+                    logger.error("Whether a kill expires or a ramp goes on cannot be read: %s", error)
+                failing = True
 
     async def _listen(self) -> None:
         shortest, longest = RECONNECT_SECONDS
@@ -294,16 +256,15 @@ class Watcher:
         task.add_done_callback(self._tasks.discard)
 
 
-def _read(known: dict[str, int]) -> _Reading:
-    """The keys that work, and a snapshot of each environment whose revision is not the known one."""
+def _read(held: dict[str, Snapshot]) -> _Reading:
+    """The keys that work, and a snapshot of each environment whose revision is not the one that is held."""
     revisions = Environment.objects.values_list("key", "revision")
-    return _Reading(keys.active(), [_snapshot(key) for key, revision in revisions if known.get(key) != revision])
-
-
-def _snapshot(environment: str) -> Snapshot:
-    flags = reading.flag_set(environment)
-    served_at = Revision.objects.values_list("at", flat=True).get(environment_id=environment, number=flags.revision)
-    return Snapshot(flags, int(served_at.timestamp()))
+    fresh = [
+        read_snapshot(key, held.get(key))
+        for key, revision in revisions
+        if key not in held or held[key].revision != revision
+    ]
+    return _Reading(keys.active(), fresh)
 
 
 _watchers: WeakKeyDictionary[asyncio.AbstractEventLoop, Watcher] = WeakKeyDictionary()

@@ -153,6 +153,8 @@ class Change:
     before: str | None
     after: str | None
     author: str = ""
+    layer: tuple[str, str] | None = None
+    """Where a kill, a breaker or a ramp did it: what stands before and after the flag's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +296,8 @@ def _changed(changes: Sequence[Change]) -> tuple[Part, ...]:
     first = changes[0]
     if len(changes) > 1:
         return (Part(f"revision {first.revision} changed "), Part(plural(len(changes), "flag"), "strong"))
+    if first.layer is not None:
+        return (Part(first.layer[0]), Part(first.flag, "flag"), Part(first.layer[1]))
     return (
         Part(f"revision {first.revision} changed "),
         Part(first.flag, "flag"),

@@ -55,7 +55,13 @@ CERTIFICATE_WARNING_DAYS: int = _values["CERTIFICATE_WARNING_DAYS"]
 LIVE_UPDATES_PER_SECOND: float = _values["LIVE_UPDATES_PER_SECOND"]
 REVISION_POLL_MILLISECONDS: int = _values["REVISION_POLL_MILLISECONDS"]
 SERVER_KEY_REQUESTS_PER_SECOND: float = _values["SERVER_KEY_REQUESTS_PER_SECOND"]
+FLAG_STALE_DAYS: int = _values["FLAG_STALE_DAYS"]
 SIGNIN_LINK_MINUTES: float = _values["SIGNIN_LINK_MINUTES"]
+OIDC_ISSUER: str = _values["OIDC_ISSUER"]
+OIDC_LABEL: str = _values["OIDC_LABEL"]
+OIDC_NAME_CLAIM: str = _values["OIDC_NAME_CLAIM"]
+OIDC_ROLES_CLAIM: str = _values["OIDC_ROLES_CLAIM"]
+OIDC_ROLES: dict[str, str] = _values["OIDC_ROLES"]
 _https = PUBLIC_URL.startswith("https://")
 
 DEBUG = False
@@ -141,6 +147,41 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     }
 }
+
+if OIDC_ISSUER:
+    # Only here: without it, neither its tables nor its modules are part of the product.
+    INSTALLED_APPS += [
+        "allauth",
+        "allauth.account",
+        "allauth.socialaccount",
+        "allauth.socialaccount.providers.openid_connect",
+    ]
+    MIDDLEWARE += ["allauth.account.middleware.AccountMiddleware"]
+    SOCIALACCOUNT_ADAPTER = "dashboard.oidc_adapter.Adapter"
+    SOCIALACCOUNT_ONLY = True
+    # A link, not a form: the policy `form-action 'self'` would stop a form from leading to the provider.
+    SOCIALACCOUNT_LOGIN_ON_GET = True
+    SOCIALACCOUNT_OPENID_CONNECT_URL_PREFIX = ""
+    SOCIALACCOUNT_PROVIDERS = {
+        "openid_connect": {
+            "OAUTH_PKCE_ENABLED": True,
+            "APPS": [
+                {
+                    "provider_id": "oidc",
+                    "name": OIDC_LABEL,
+                    "client_id": _values["OIDC_CLIENT_ID"],
+                    "secret": _values["OIDC_CLIENT_SECRET"],
+                    "settings": {"server_url": OIDC_ISSUER},
+                }
+            ],
+        }
+    }
+    ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if _https else "http"
+    ACCOUNT_USER_MODEL_USERNAME_FIELD = "name"
+    ACCOUNT_USER_MODEL_EMAIL_FIELD = None
+    ACCOUNT_LOGIN_METHODS = {"username"}
+    ACCOUNT_SIGNUP_FIELDS = ["username*"]
+    ACCOUNT_EMAIL_VERIFICATION = "none"
 
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "build" / "static"

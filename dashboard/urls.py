@@ -1,20 +1,29 @@
 """Every address of the product."""
 
+from django.conf import settings
 from django.urls import URLPattern, URLResolver, include, path
 
 from dashboard.views import (
     audit,
     chart_data,
+    flag,
+    flag_edit,
     flags,
     overview,
+    plans,
+    policy,
     practice,
+    promote,
+    proposals,
     race_checks,
     residents,
     rollback,
     server_keys,
+    sessions,
     signin,
     target,
     targets_edit,
+    use,
 )
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -34,13 +43,37 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("targets/<slug:slug>/race-checks/<int:number>/", race_checks.check, name="race_check"),
     path("targets/<slug:slug>/race-checks/<int:number>/cancel/", race_checks.cancel, name="race_check_cancel"),
     path("flags/", flags.flags, name="flags"),
+    path("flags/use/", use.use, name="flags_use"),
+    # Before the pages of environments: no environment is called like these.
+    path("flags/proposals/", proposals.proposals_page, name="proposals"),
+    path("flags/proposals/<int:number>/", proposals.proposal, name="proposal"),
+    path("flags/proposals/<int:number>/approve/", proposals.approve, name="proposal_approve"),
+    path("flags/proposals/<int:number>/reject/", proposals.reject, name="proposal_reject"),
+    path("flags/reviews/<int:number>/end/", proposals.end_glass, name="glass_end"),
+    path("flags/reviews/<int:number>/close/", proposals.close_review, name="review_close"),
+    path("flags/break-glass/<slug:environment_key>/", proposals.break_the_glass, name="break_glass"),
+    path("flags/policy/<slug:environment_key>/", policy.policy, name="policy"),
     path("flags/<slug:environment_key>/change/", flags.change, name="change"),
+    path("flags/<slug:environment_key>/new-flag/", flag_edit.new, name="flag_new"),
+    path("flags/<slug:environment_key>/<str:flag>/edit/", flag_edit.edit, name="flag_edit"),
+    path("flags/<slug:environment_key>/<str:flag>/remove/", flag_edit.remove, name="flag_remove"),
     path("flags/<slug:environment_key>/undo/<int:number>/", flags.undo, name="undo"),
     path("flags/<slug:environment_key>/restore/<int:number>/", flags.restore, name="restore"),
     path("flags/<slug:environment_key>/known-good/<int:number>/", flags.known_good, name="known_good"),
     path("flags/<slug:environment_key>/revisions/<int:number>/", flags.revision, name="revision"),
+    path("flags/<slug:environment_key>/promote/", promote.promote, name="promote"),
+    # After every other page below an environment: their names cannot be flags (connections/flags/definitions.py).
+    path("flags/<slug:environment_key>/<str:flag_key>/", flag.flag, name="flag"),
+    path("flags/<slug:environment_key>/<str:flag_key>/kill/", flag.kill, name="kill"),
+    path("flags/<slug:environment_key>/<str:flag_key>/lift/<slug:kind>/", flag.lift, name="lift"),
+    path("flags/<slug:environment_key>/<str:flag_key>/ramp/", flag.ramp, name="ramp"),
+    path("flags/<slug:environment_key>/<str:flag_key>/ramp/<slug:verb>/", flag.ramp_verb, name="ramp_verb"),
     path("rollback/", rollback.rollback, name="rollback"),
+    path("rollback/plans/new/", plans.make, name="plan_make"),
+    path("rollback/plans/<slug:plan_key>/", plans.edit, name="plan_edit"),
+    path("rollback/plans/<slug:plan_key>/remove/", plans.remove, name="plan_remove"),
     path("rollback/<slug:environment_key>/<slug:plan_key>/", rollback.run_plan, name="run_plan"),
+    path("rollback/<slug:environment_key>/<slug:plan_key>/drill/", plans.rehearse, name="plan_drill"),
     path("practice/", practice.practice, name="practice"),
     path("practice/on/", practice.on, name="practice_on"),
     path("practice/<slug:slug>/end/", practice.end, name="practice_end_all"),
@@ -53,6 +86,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("keys/<int:number>/revoke/", server_keys.revoke, name="key_revoke"),
     path("signin/", signin.signin, name="signin"),
     path("signin/<str:token>/", signin.signin_link, name="signin_link"),
+    path("sessions/", sessions.sessions, name="sessions"),
+    path("sessions/<int:number>/end/", sessions.end, name="session_end"),
+    path("sessions/end-others/", sessions.end_others, name="sessions_end_others"),
     path("signout/", signin.signout, name="signout"),
     path("", include("dashboard.api.urls")),
 ]
+if settings.OIDC_ISSUER:
+    # /signin/oidc/login/ and /signin/oidc/login/callback/
+    urlpatterns.append(path("signin/", include("allauth.socialaccount.providers.openid_connect.urls")))

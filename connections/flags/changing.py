@@ -14,10 +14,11 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from connections.flags import reading
-from connections.flags.errors import NothingToChange, ReasonMissing
+from connections.flags import reading, stored
+from connections.flags.authority import Approval, approval_for
+from connections.flags.errors import NothingToChange, ReasonMissing, StaleVersion, UnknownVersion
 from connections.flags.layers import Layer, LayerKind
-from connections.flags.versions import FlagDiff, FlagSet, definition_hash, diff, flag_diff, set_hash
+from connections.flags.versions import FlagDiff, FlagSet, definition_hash, diff, flag_diff, set_hash_of
 from connections.models import (
     AuditRecord,
     Definition,
@@ -43,6 +44,28 @@ class Request:
     author: str
     reason: str
     subject: str
+    verb: str = ""
+    """One of `proposals.VERBS`, where the act is more than definitions to append; with its `arguments`, as JSON."""
+    arguments: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a change would do, if made now. `version`: the one it would follow; `diffs`: of definitions."""
+
+    environment: str
+    version: int
+    diffs: tuple[FlagDiff, ...]
+    restores: int | None = None
+    ends: tuple[str, ...] = ()
+    """The flags whose ramps it would end."""
+    stays: tuple[Layer, ...] = ()
+    """The kills and breakers over its flags: they go on being served."""
+
+    @property
+    def empty(self) -> bool:
+        """Nothing at all would change."""
+        return not self.diffs and not self.ends
 
 
 def check_reason(stage: Environment, reason: str) -> None:
@@ -63,8 +86,9 @@ def take(environment_key: str, reason: str) -> FlagSet:
         unchanged = Environment.objects.filter(key=stage.key, revision=stage.revision)
         if unchanged.update(revision=stage.revision + 1) == 1:
             number = reading.current_version(stage.key).number
-            definitions = reading.definitions_at(stage.key, number)
-            return FlagSet(stage.key, number, stage.revision + 1, definitions, standing(stage.key))
+            found = stored.load(stage.key, number)
+            layers = standing(stage.key)
+            return FlagSet(stage.key, number, stage.revision + 1, dict(found.definitions), layers, found)
 
 
 def standing(environment_key: str) -> tuple[Layer, ...]:
@@ -77,9 +101,13 @@ def standing(environment_key: str) -> tuple[Layer, ...]:
 
 
 def append(flags: FlagSet, changes: Changes, request: Request) -> Version:
-    """Write a version and the revision that serves it, under what stands over it now. Raises NothingToChange."""
+    """Write a version and the revision that serves it, under what stands over it now.
+
+    Raises NothingToChange, and NeedsSecondPerson where the environment asks for two people.
+    """
     if not changes:
         raise NothingToChange
+    approval = _approval(flags, request, changes)
     after = {key: body for key, body in {**flags.definitions, **changes}.items() if body is not None}
     differences = diffs(flags, changes)
     version = Version.objects.create(
@@ -87,14 +115,22 @@ def append(flags: FlagSet, changes: Changes, request: Request) -> Version:
         number=flags.version + 1,
         parent=Version.objects.get(environment_id=flags.environment, number=flags.version),
         kind=request.kind,
-        set_hash=set_hash(after),
+        set_hash=_set_hash(flags, changes),
         author=request.author,
+        approved_by=approval.by,
         reason=request.reason.strip(),
         created_at=timezone.now(),
     )
     _store(version, changes)
     serve(flags, version, request, definitions=after, differences=differences)
     return version
+
+
+def _set_hash(flags: FlagSet, changes: Changes) -> str:
+    """Of the set after the changes: only what changes is hashed anew."""
+    hashes = {key: digest for key, digest in flags.hashes.items() if key not in changes}
+    hashes |= {key: definition_hash(body) for key, body in changes.items() if body is not None}
+    return set_hash_of(hashes)
 
 
 def serve(
@@ -108,8 +144,9 @@ def serve(
     """Write the revision that `take` took, its audit row, and announce it after the commit.
 
     The layers are those that stand when this is called: lay or lift first, then serve. `differences`: of the version;
-    none where only the layers changed.
+    none where only the layers changed. Raises NeedsSecondPerson where the environment asks for two people.
     """
+    approval = _approval(flags, request)
     layers = standing(flags.environment)
     body = flags.definitions if definitions is None else definitions
     after = replace(flags, version=version.number, definitions=dict(body), layers=layers)
@@ -121,27 +158,50 @@ def serve(
         summary=_summary(flags, after, differences or []),
         layers=[layer.as_json() for layer in layers],
         author=request.author,
+        approved_by=approval.by,
+        break_glass=approval.glass,
         reason=request.reason.strip(),
         at=version.created_at if differences else timezone.now(),
     )
-    _audit(flags, after, revision, differences or [], request)
+    _audit(flags, after, revision, differences or [], request, approval)
     transaction.on_commit(partial(_announce, flags.environment, flags.revision), robust=True)
     return revision
 
 
 def _summary(before: FlagSet, after: FlagSet, differences: list[FlagDiff]) -> list[dict[str, Any]]:
-    """What is served otherwise, a line for each flag; a change under a kill is told too, though nobody is served it."""
+    """What is served otherwise, a line for each flag; a change under a kill is told too, though nobody is served it.
+
+    Where a layer came, went or moved, the line says so, even if it serves what was served: "layer" and "laid", and of a
+    ramp its variant ("ramp"), the percentage it had ("was") and has; none: 0.
+    """
     told = {one.flag: one for one in differences if one.served_changes}
     told |= {one.flag: one for one in diff(before.served, after.served) if one.served_changes}
-    shares = {layer.flag: layer for layer in after.layers if layer.kind is LayerKind.RAMP}
+    layers = _moved_layers(before, after)
+    sides = {key: (one.before, one.after) for key, one in told.items()}
+    for key in layers.keys() - sides.keys():
+        variant = after.served.get(key, {}).get("defaultVariant")
+        sides[key] = (variant, variant)
     return [
-        {"flag": key, "before": told[key].before, "after": told[key].after, **_share(shares.get(key))}
-        for key in sorted(told)
+        {"flag": key, "before": sides[key][0], "after": sides[key][1], **layers.get(key, {})} for key in sorted(sides)
     ]
 
 
-def _share(layer: Layer | None) -> dict[str, Any]:
-    return {} if layer is None else {"ramp": layer.variant, "percentage": layer.share / 10}
+def _moved_layers(before: FlagSet, after: FlagSet) -> dict[str, dict[str, Any]]:
+    """{flag: what its line says of layers}; of several that moved, the strongest."""
+    moved: dict[str, dict[str, Any]] = {}
+    for kind in LayerKind:
+        old, new = ({one.flag: one for one in flags.layers if one.kind is kind} for flags in (before, after))
+        for key in {*old, *new}:
+            if old.get(key) != new.get(key):
+                moved[key] = {"layer": kind.value, "laid": key in new}
+                if kind is LayerKind.RAMP:
+                    moved[key] |= _moved_ramp(old.get(key), new.get(key))
+    return moved
+
+
+def _moved_ramp(was: Layer | None, now: Layer | None) -> dict[str, Any]:
+    shares = {"was": was.share / 10 if was else 0, "percentage": now.share / 10 if now else 0}
+    return {"ramp": now.variant if now else was.variant if was else "", **shares}
 
 
 def _store(version: Version, changes: Changes) -> None:
@@ -155,7 +215,29 @@ def _store(version: Version, changes: Changes) -> None:
     )
 
 
-def _audit(before: FlagSet, after: FlagSet, revision: Revision, differences: list[FlagDiff], request: Request) -> None:
+def _approval(flags: FlagSet, request: Request, changes: Changes | None = None) -> Approval:
+    reason = request.reason.strip()
+    return approval_for(
+        flags.environment,
+        request.kind,
+        request.author,
+        reason,
+        request.subject,
+        version=flags.version,
+        changes=changes,
+        verb=request.verb,
+        arguments=request.arguments,
+    )
+
+
+def _audit(
+    before: FlagSet,
+    after: FlagSet,
+    revision: Revision,
+    differences: list[FlagDiff],
+    request: Request,
+    approval: Approval,
+) -> None:
     number = f"version {after.version}: " if differences else ""
     AuditRecord.objects.create(
         at=revision.at,
@@ -165,7 +247,8 @@ def _audit(before: FlagSet, after: FlagSet, revision: Revision, differences: lis
         subject=f"{number}{request.subject}"[:200],
         reason=request.reason.strip(),
         before=_told(before, before.revision - 1, _side(differences, "before"), before.layers != after.layers),
-        after=_told(after, after.revision, _side(differences, "after"), before.layers != after.layers),
+        after=_told(after, after.revision, _side(differences, "after"), before.layers != after.layers)
+        | approval.told(),
     )
 
 
@@ -181,6 +264,21 @@ def _side(diffs: list[FlagDiff], side: str) -> dict[str, dict[str, Any]]:
 
 def diffs(flags: FlagSet, changes: Changes) -> list[FlagDiff]:
     return [flag_diff(key, flags.definitions.get(key), changes[key]) for key in sorted(changes)]
+
+
+def refuse_stale(flags: FlagSet, changes: Changes, expected: int) -> None:
+    """Raises StaleVersion where the newest version is not the expected one, with what changed since."""
+    if expected == flags.version:
+        return
+    theirs = diff(past(flags, expected), flags)
+    raise StaleVersion(expected, flags.version, theirs, diffs(flags, changes))
+
+
+def past(flags: FlagSet, number: int) -> dict[str, dict[str, Any]]:
+    """The definitions of an earlier version. Raises UnknownVersion."""
+    if not 1 <= number <= flags.version:
+        raise UnknownVersion(number, flags.version)
+    return reading.definitions_at(flags.environment, number)
 
 
 def _announce(environment_key: str, revision: int) -> None:

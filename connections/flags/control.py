@@ -1,31 +1,60 @@
-"""The verbs that change flags: change, define, revert, run_plan, mark_known_good. Each is one transaction."""
+"""The verbs that change flags, each one transaction: change, define, revert, run_plan, mark_known_good here; kills and
+breakers, ramps, promotion and the clock in modules of their own, all to be called from this one."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Mapping
 
 from django.db import transaction
 from django.utils import timezone
 
 from connections.flags import reading
-from connections.flags.changing import Changes, Request, append, diffs, take
-from connections.flags.definitions import check
-from connections.flags.errors import NoKnownGood, StaleVersion, UnknownVersion
-from connections.flags.plans import changes_back, changes_for, plan_for
-from connections.flags.versions import FlagDiff, FlagSet, diff
+from connections.flags.changing import Changes, Preview, Request, append, diffs, past, refuse_stale, take
+from connections.flags.clock import advance
+from connections.flags.definitions import check, check_successor
+from connections.flags.errors import NoKnownGood, UnknownVersion
+from connections.flags.making_way import overlays_that_stay, ramps_in_the_way, refuse_under_layers, take_back
+from connections.flags.overlays import kill, lift, trip
+from connections.flags.plans import changes_back, changes_for
+from connections.flags.promoting import preview_promotion, promote, stage_before
+from connections.flags.ramping import (
+    abort_ramp,
+    finish_ramp,
+    pause_ramp,
+    reopen_ramp,
+    resume_ramp,
+    set_ramp_back,
+    start_ramp,
+)
+from connections.flags.team_plans import kind_of_run, plan_for
+from connections.flags.versions import FlagSet
 from connections.models import AuditRecord, Version
 
+__all__ = [
+    "Preview",
+    "abort_ramp",
+    "advance",
+    "change",
+    "define",
+    "finish_ramp",
+    "kill",
+    "lift",
+    "mark_known_good",
+    "pause_ramp",
+    "preview_change",
+    "preview_plan",
+    "preview_promotion",
+    "preview_revert",
+    "promote",
+    "reopen_ramp",
+    "resume_ramp",
+    "revert",
+    "run_plan",
+    "set_ramp_back",
+    "stage_before",
+    "start_ramp",
+    "trip",
+]
+
 OFFERED_VERSIONS = 5
-
-
-@dataclass(frozen=True)
-class Preview:
-    """What a change would do, if made now. `version`: the one it would follow; no `diffs`: nothing would change."""
-
-    environment: str
-    version: int
-    diffs: tuple[FlagDiff, ...]
-    restores: int | None = None
 
 
 def change(
@@ -40,7 +69,8 @@ def change(
     with transaction.atomic():
         flags = take(environment_key, request.reason)
         changes = changes_for(flags.definitions, values)
-        _refuse_stale(flags, changes, expected_version)
+        refuse_stale(flags, changes, expected_version)
+        refuse_under_layers(flags, changes)
         return append(flags, changes, request)
 
 
@@ -59,37 +89,42 @@ def define(
     request = Request(Version.Kind.CHANGE, author, reason, ", ".join(sorted(definitions)))
     with transaction.atomic():
         flags = take(environment_key, request.reason)
+        for key, definition in definitions.items():
+            if definition is not None:
+                check_successor(key, flags.definitions.get(key), definition)
         kept = {key: body for key, body in flags.definitions.items() if key not in definitions}
         added = {key: body for key, body in definitions.items() if body is not None}
         changes = changes_back(flags.definitions, {**kept, **added})
-        _refuse_stale(flags, changes, expected_version)
+        refuse_stale(flags, changes, expected_version)
+        refuse_under_layers(flags, changes)
         return append(flags, changes, request)
 
 
 def revert(environment_key: str, to_version: int, *, author: str, reason: str, expected_version: int | None) -> Version:
     """Serve again what `to_version` served, as a new version. Without `expected_version`, whatever is served now.
 
-    Raises as `change` does, and UnknownVersion.
+    The ramps of the flags it changes end with it; kills and breakers stay. Raises as `change` does, and UnknownVersion.
     """
     request = Request(Version.Kind.REVERT, author, reason, f"to version {to_version}")
     with transaction.atomic():
         flags = take(environment_key, request.reason)
-        changes = changes_back(flags.definitions, _past(flags, to_version))
-        _refuse_stale(flags, changes, flags.version if expected_version is None else expected_version)
-        return append(flags, changes, request)
+        changes = changes_back(flags.definitions, past(flags, to_version))
+        refuse_stale(flags, changes, flags.version if expected_version is None else expected_version)
+        return take_back(flags, changes, request)
 
 
 def run_plan(environment_key: str, plan_key: str, *, author: str, reason: str) -> Version:
     """Apply a rollback plan to whatever is served now. Idempotent: run twice, it changes nothing the second time.
 
-    Raises UnknownEnvironment, UnknownPlan, NoKnownGood, ReasonMissing, NothingToChange, and UnknownFlag or
-    UnknownVariant where the environment lacks what the plan sets.
+    The ramps of its flags end with it (all of them, where it restores a version); kills and breakers stay. Raises
+    UnknownEnvironment, UnknownPlan, NoKnownGood, ReasonMissing, NothingToChange, and UnknownFlag or UnknownVariant
+    where the environment lacks what the plan sets.
     """
-    request = Request(Version.Kind.PLAN, author, reason, plan_for(plan_key).key)
+    request = Request(kind_of_run(plan_key, author), author, reason, plan_for(plan_key).key)
     with transaction.atomic():
         flags = take(environment_key, request.reason)
         changes, _ = _planned(flags, plan_key)
-        return append(flags, changes, request)
+        return take_back(flags, changes, request, _concerned(flags, plan_key))
 
 
 def mark_known_good(environment_key: str, version_number: int, *, author: str) -> Version:
@@ -114,15 +149,20 @@ def mark_known_good(environment_key: str, version_number: int, *, author: str) -
 
 
 def preview_change(environment_key: str, values: Mapping[str, str]) -> Preview:
-    """What `change` would do now. Writes nothing. Raises UnknownEnvironment, UnknownFlag or UnknownVariant."""
+    """What `change` would do now. Writes nothing.
+
+    Raises UnknownEnvironment, UnknownFlag, UnknownVariant or UnderLayer.
+    """
     flags = reading.flag_set(environment_key)
-    return _preview(flags, changes_for(flags.definitions, values))
+    changes = changes_for(flags.definitions, values)
+    refuse_under_layers(flags, changes)
+    return Preview(flags.environment, flags.version, tuple(diffs(flags, changes)))
 
 
 def preview_revert(environment_key: str, to_version: int) -> Preview:
     """What `revert` would do now. Writes nothing. Raises UnknownEnvironment or UnknownVersion."""
     flags = reading.flag_set(environment_key)
-    changes = changes_back(flags.definitions, _past(flags, to_version))
+    changes = changes_back(flags.definitions, past(flags, to_version))
     return _preview(flags, changes, to_version)
 
 
@@ -131,21 +171,7 @@ def preview_plan(environment_key: str, plan_key: str) -> Preview:
     plan_for(plan_key)
     flags = reading.flag_set(environment_key)
     changes, restores = _planned(flags, plan_key)
-    return _preview(flags, changes, restores)
-
-
-def _refuse_stale(flags: FlagSet, changes: Changes, expected: int) -> None:
-    if expected == flags.version:
-        return
-    theirs = diff(_past(flags, expected), flags)
-    raise StaleVersion(expected, flags.version, theirs, diffs(flags, changes))
-
-
-def _past(flags: FlagSet, number: int) -> dict[str, dict[str, Any]]:
-    """The definitions of an earlier version. Raises UnknownVersion."""
-    if not 1 <= number <= flags.version:
-        raise UnknownVersion(number, flags.version)
-    return reading.definitions_at(flags.environment, number)
+    return _preview(flags, changes, restores, _concerned(flags, plan_key))
 
 
 def _planned(flags: FlagSet, plan_key: str) -> tuple[Changes, int | None]:
@@ -157,8 +183,16 @@ def _planned(flags: FlagSet, plan_key: str) -> tuple[Changes, int | None]:
     if good is None:
         offered = reading.last_versions(flags.environment, OFFERED_VERSIONS)
         raise NoKnownGood(flags.environment, [version.number for version in offered])
-    return changes_back(flags.definitions, _past(flags, good.number)), good.number
+    return changes_back(flags.definitions, past(flags, good.number)), good.number
 
 
-def _preview(flags: FlagSet, changes: Changes, restores: int | None = None) -> Preview:
-    return Preview(flags.environment, flags.version, tuple(diffs(flags, changes)), restores)
+def _concerned(flags: FlagSet, plan_key: str) -> Collection[str]:
+    """The flags that a plan sets, changed or not: a ramp over one would serve something else."""
+    values = plan_for(plan_key).values
+    return flags.definitions if values is None else values
+
+
+def _preview(flags: FlagSet, changes: Changes, restores: int | None, concerned: Collection[str] = ()) -> Preview:
+    ends = tuple(ramps_in_the_way(flags, changes, concerned))
+    stays = tuple(overlays_that_stay(flags, changes, concerned))
+    return Preview(flags.environment, flags.version, tuple(diffs(flags, changes)), restores, ends, stays)

@@ -6,6 +6,7 @@ No key changes flags. A watched server's reads definitions and reports; a read-o
 import hashlib
 import hmac
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,7 +15,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from connections.flags import reading
+from connections.flags import reading, tagging
 from connections.flags.errors import FlagError
 from connections.models import AuditRecord, ServerKey
 
@@ -35,6 +36,8 @@ class Holder:
     hash: str
     read_only: bool = False
     """It evaluates over OFREP, and neither reads definitions nor reports."""
+    tags: frozenset[str] = frozenset()
+    """It gets the flags with one of these tags, and those without any; none: all flags."""
 
 
 class KeyNotLiving(FlagError):  # noqa: N818 (named as people say it)
@@ -51,9 +54,13 @@ def create(
     author: str,
     reason: str = "",
     scope: str = ServerKey.Scope.SERVER,
+    tags: Collection[str] = (),
     replaces: ServerKey | None = None,
 ) -> tuple[ServerKey, str]:
-    """A new key for a server: the row, and the key itself, which nobody can read again. Raises UnknownEnvironment."""
+    """A new key for a server: the row, and the key itself, which nobody can read again.
+
+    `tags` select flags (`connections.flags.tagging`). Raises UnknownEnvironment, and TagError where one is no tag.
+    """
     key = START + secrets.token_urlsafe(32)
     with transaction.atomic():
         row = ServerKey.objects.create(
@@ -62,6 +69,7 @@ def create(
             prefix=key[:PREFIX_LENGTH],
             hash=key_hash(key),
             scope=scope,
+            tags=sorted(tagging.checked(tags)),
             replaces=replaces,
         )
         action = "server_key.rotate" if replaces else "server_key.create"
@@ -82,7 +90,9 @@ def rotate(row: ServerKey, *, author: str, reason: str = "", grace: timedelta | 
             ends = now + grace
             old.expires_at = min(old.expires_at or ends, ends)
             old.save(update_fields=["expires_at"])
-        return create(old.environment_id, old.name, author=author, reason=reason, scope=old.scope, replaces=old)
+        return create(
+            old.environment_id, old.name, author=author, reason=reason, scope=old.scope, tags=old.tags, replaces=old
+        )
 
 
 def revoke(row: ServerKey, *, author: str, reason: str = "") -> bool:
@@ -107,7 +117,7 @@ def verify(key: str) -> Holder | None:
 
 def active() -> dict[str, Holder]:
     """Every key that works now, by its SHA-256."""
-    rows = living(timezone.now()).only("pk", "environment_id", "name", "hash", "scope")
+    rows = living(timezone.now()).only("pk", "environment_id", "name", "hash", "scope", "tags")
     return {holder.hash: holder for row in rows if (holder := _holder(row))}
 
 
@@ -143,12 +153,14 @@ def _stream_mac(holder: Holder) -> str:
 def _holder(row: ServerKey | None) -> Holder | None:
     if row is None:
         return None
-    return Holder(row.pk, row.environment_id, row.name, row.hash, row.scope == ServerKey.Scope.READ)
+    read_only = row.scope == ServerKey.Scope.READ
+    return Holder(row.pk, row.environment_id, row.name, row.hash, read_only, frozenset(row.tags))
 
 
 def _described(row: ServerKey) -> dict[str, object]:
+    tags = {"tags": row.tags} if row.tags else {}
     ends = {"expires_at": row.expires_at.isoformat()} if row.expires_at else {}
-    return {"name": row.name, "prefix": row.prefix, "scope": str(row.scope), **ends}
+    return {"name": row.name, "prefix": row.prefix, "scope": str(row.scope), **tags, **ends}
 
 
 def _audit(

@@ -6,12 +6,16 @@ A layer changes what is served and leaves the version alone, so that taking it a
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 Definition = Mapping[str, Any]
 
 WHOLE = 1000
 """A ramp's shares are thousandths: its weights always add up to this, so a greater share moves nobody out."""
+
+STORED_ONLY = ("schema", "tags")
+"""Fields of a definition that are ours: versioned with it, and never served."""
 
 
 class LayerKind(StrEnum):
@@ -45,14 +49,35 @@ class Layer:
 
 
 def laid_over(definitions: Mapping[str, Definition], layers: Iterable[Layer]) -> dict[str, dict[str, Any]]:
-    """What is served where `layers` lie over `definitions`. A layer without its flag or variant is none."""
-    served = {key: dict(body) for key, body in definitions.items()}
+    """What is served where `layers` lie over `definitions`. A layer without its flag or variant is none.
+
+    A definition that nothing lies over is the same object, so that what is made from it can be kept.
+    """
+    served = {key: as_served(body) for key, body in definitions.items()}
     strength = list(LayerKind)
     for layer in sorted(layers, key=lambda one: strength.index(one.kind)):
         definition = definitions.get(layer.flag)
         if definition is not None and layer.variant in definition["variants"]:
-            served[layer.flag] = _under(definition, layer)
+            served[layer.flag] = _under(as_served(definition), layer)
     return served
+
+
+class StoredBody(dict[str, Any]):
+    """A definition with fields of ours, as it was read from the store: it remembers what is served of it."""
+
+    @cached_property
+    def served(self) -> dict[str, Any]:
+        """The same object each time, so that what is made from it can be kept."""
+        return {name: value for name, value in self.items() if name not in STORED_ONLY}
+
+
+def as_served(definition: Definition) -> dict[str, Any]:
+    """A definition without what is ours alone."""
+    if isinstance(definition, StoredBody):
+        return definition.served
+    if isinstance(definition, dict) and definition.keys().isdisjoint(STORED_ONLY):
+        return definition
+    return {name: value for name, value in definition.items() if name not in STORED_ONLY}
 
 
 def _under(definition: Definition, layer: Layer) -> dict[str, Any]:

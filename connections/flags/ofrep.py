@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from connections.flags.evaluation import ErrorCode, Evaluation, evaluate
+from connections.flags.evaluation import ErrorCode, Evaluation, Reason, evaluate
 
 MAX_BODY_BYTES = 256 * 1024
 INACTIVITY_SECONDS = 120
@@ -68,30 +68,42 @@ def _refuse_constant(name: str) -> Any:
 
 def single(flags: Mapping[str, Any], key: str, context: Mapping[str, Any]) -> Answer:
     """The answer for one flag: 200, 404 for an unknown flag, 400 for what cannot be evaluated."""
-    if not FLAG_KEY.fullmatch(key):
-        return Answer(404, dump(_failure(key[:100], ErrorCode.FLAG_NOT_FOUND, "a flag key has letters, digits, . _ -")))
-    evaluation = evaluate(flags, key, context)
+    return answered(evaluated(flags, key, context), flags)
+
+
+def evaluated(flags: Mapping[str, Any], key: str, context: Mapping[str, Any]) -> Evaluation:
+    """One flag for a client; a key that none may have is an unknown flag."""
+    if FLAG_KEY.fullmatch(key):
+        return evaluate(flags, key, context)
+    details = "a flag key has letters, digits, . _ -"
+    return Evaluation(key[:100], None, None, Reason.ERROR, ErrorCode.FLAG_NOT_FOUND, details)
+
+
+def answered(evaluation: Evaluation, flags: Mapping[str, Any]) -> Answer:
+    """The answer that carries an evaluation."""
     status = {None: 200, ErrorCode.FLAG_NOT_FOUND: 404}.get(evaluation.error_code, 400)
     return Answer(status, dump(as_json(evaluation, flags)))
 
 
 def bulk(
-    flags: Mapping[str, Any], context: Mapping[str, Any], *, revision: int, stream: str, metadata: Mapping[str, Any]
+    flags: Mapping[str, Any],
+    context: Mapping[str, Any],
+    *,
+    revision: int,
+    stream: str,
+    metadata: Mapping[str, Any],
+    prepared: Mapping[str, bytes] | None = None,
 ) -> Answer:
     """The answer of `/ofrep/v1/evaluate/flags` with its strong ETag, which covers every byte of the body.
 
     `stream`: path and query of the caller's event stream; it is in the ETag too, so that a caller with another key
-    never keeps a dead address through a 304.
+    never keeps a dead address through a 304. `prepared`: answers, as JSON, that are the same for everybody.
     """
-    body = dump(
-        {
-            "flags": [as_json(evaluate(flags, key, context), flags) for key in sorted(flags)],
-            "metadata": dict(metadata),
-            "eventStreams": [
-                {"type": "sse", "endpoint": {"requestUri": stream}, "inactivityDelaySec": INACTIVITY_SECONDS}
-            ],
-        }
-    )
+    ready = prepared or {}
+    answers = [ready.get(key) or dump(as_json(evaluate(flags, key, context), flags)) for key in sorted(flags)]
+    streams = [{"type": "sse", "endpoint": {"requestUri": stream}, "inactivityDelaySec": INACTIVITY_SECONDS}]
+    rest = dump({"metadata": dict(metadata), "eventStreams": streams})
+    body = b'{"flags":[' + b",".join(answers) + b"]," + rest[1:]
     return Answer(200, body, {"ETag": f'"{revision}-{hashlib.sha256(body).hexdigest()[:16]}"'})
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from connections.flags.errors import UnknownFlag, UnknownPlan, UnknownVariant
+from connections.flags.errors import UnknownFlag, UnknownVariant
 from connections.flags.versions import Definition, same, with_variants
 
 
@@ -40,15 +40,7 @@ _ALL = (
     ),
 )
 PLANS: Mapping[str, Plan] = MappingProxyType({plan.key: plan for plan in _ALL})
-"""Every plan by key, in the order in which they are offered."""
-
-
-def plan_for(key: str) -> Plan:
-    """The plan named `key`. Raises UnknownPlan."""
-    try:
-        return PLANS[key]
-    except KeyError:
-        raise UnknownPlan(key, PLANS) from None
+"""The plans that Readywire brings, by key, in the order in which they are offered."""
 
 
 def check_values(definitions: Mapping[str, Definition], values: Mapping[str, str]) -> None:

@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import F, Window
-from django.db.models.functions import RowNumber
-
+from connections.flags import stored
 from connections.flags.errors import UnknownEnvironment, UnknownVersion
 from connections.flags.layers import Layer
 from connections.flags.versions import FieldDiff, FlagDiff, FlagSet, diff
-from connections.models import Environment, Revision, Version, VersionChange, WatchedServer
+from connections.models import Environment, Revision, Version, WatchedServer
 
 __all__ = [
     "FieldDiff",
@@ -78,26 +76,18 @@ def flag_set(environment_key: str, version_number: int | None = None) -> FlagSet
     stage = environment(environment_key)
     revision = Revision.objects.select_related("version").get(environment=stage, number=stage.revision)
     served = revision.version.number
+    layers: tuple[Layer, ...] = ()
     if version_number is None:
-        layers = tuple(map(Layer.from_json, revision.layers))
-        return FlagSet(stage.key, served, stage.revision, definitions_at(stage.key, served), layers)
-    if not 1 <= version_number <= served:
+        version_number, layers = served, tuple(map(Layer.from_json, revision.layers))
+    elif not 1 <= version_number <= served:
         raise UnknownVersion(version_number, served)
-    return FlagSet(stage.key, version_number, stage.revision, definitions_at(stage.key, version_number))
+    found = stored.load(stage.key, version_number)
+    return FlagSet(stage.key, version_number, stage.revision, dict(found.definitions), layers, found)
 
 
 def definitions_at(environment_key: str, version_number: int) -> dict[str, dict[str, Any]]:
     """{flag key: definition} of an existing version: each flag's newest change up to it."""
-    latest_first = Window(RowNumber(), partition_by=F("flag_key"), order_by=F("version__number").desc())
-    rows = (
-        VersionChange.objects.filter(version__environment_id=environment_key, version__number__lte=version_number)
-        .annotate(age=latest_first)
-        .filter(age=1)
-        .order_by("flag_key")
-        .values_list("flag_key", "definition__body")
-    )
-    # Removed flags are dropped here: as a condition, it would apply before the newest change is found.
-    return {key: body for key, body in rows if body is not None}
+    return dict(stored.load(environment_key, version_number).definitions)
 
 
 def known_good(environment_key: str) -> Version | None:

@@ -12,11 +12,12 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, Model, Q
 
-from connections.flags import totals
+from connections.flags import totals, using
 from connections.flags.keys import Holder
 from connections.flags.reading import SILENT_AFTER
 from connections.flags.totals import Counts
-from connections.models import ConnectionCount, ServerRun, WatchedServer
+from connections.flags.using import Tally
+from connections.models import ConnectionCount, FlagUse, ServerRun, WatchedServer
 from connections.signals import server_reported
 
 MAX_BODY_BYTES = 256 * 1024
@@ -107,10 +108,12 @@ def record_all(told: Sequence[Told]) -> None:
         servers = _servers(told)
         runs = _runs(servers, told)
         counts: dict[_Place, int] = defaultdict(int)
-        news = [_take(one, servers[_name(one)], runs[servers[_name(one)].pk], counts) for one in told]
+        uses = Tally()
+        news = [_take(one, servers[_name(one)], runs[servers[_name(one)].pk], counts, uses) for one in told]
         _upsert(ServerRun, _touched(servers, runs, told), ["server", "run"], _RUN_FIELDS)
         _upsert(WatchedServer, [servers[name] for name in dict.fromkeys(map(_name, told))], _SERVER, _SERVER_FIELDS)
         _count(counts)
+        using.record_alone(uses)
         for one, is_news in zip(told, news, strict=True):
             announce = partial(_announce, one.holder.environment, one.report.instance, is_news)
             transaction.on_commit(announce, robust=True)
@@ -177,11 +180,16 @@ def _touched(
     return [runs[pk][run] for pk, run in named]
 
 
-def _take(one: Told, server: WatchedServer, runs: dict[str, ServerRun], counts: dict[_Place, int]) -> bool:
+def _take(one: Told, server: WatchedServer, runs: dict[str, ServerRun], counts: dict[_Place, int], uses: Tally) -> bool:
     """Take a report into the rows at hand. Returns whether who holds which revision is another thing now."""
     report, now = one.report, one.at
     before = runs.get(report.run)
     _add_new(server.environment_id, before, report, now, counts)
+    evaluations = totals.news(before.evaluations if before else {}, report.evaluations, named=report.run != "")
+    for flag, variants in evaluations.items():
+        for variant, count in variants.items():
+            place = using.Place(server.environment_id, FlagUse.Source.SERVER.value, report.instance, flag, variant)
+            uses.add(place, now, count)
     held = server.held_revision, server.held_since
     news = before is None or before.ended != report.ending
     run = runs[report.run] = before or ServerRun(server=server, run=report.run, began_at=_began(report, now))

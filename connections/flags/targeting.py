@@ -1,7 +1,7 @@
-"""Targeting rules: the part of JsonLogic that flagd's `targeting` uses, plus flagd's `fractional`. Pure.
+"""Targeting rules: the part of JsonLogic that flagd's `targeting` uses, flagd's own operators, and `matches`. Pure.
 
 Sources: jsonlogic.com/operations.html; flagd, "Fractional Operation Specification" (murmur3-32 seed 0 of the bucketing
-value, times the sum of weights, shifted right by 32 bits) and its `$flagd` properties.
+value, times the sum of weights, shifted right by 32 bits), its `$flagd` properties and custom operations.
 """
 
 import math
@@ -12,9 +12,13 @@ from typing import Any
 
 import mmh3
 
+from connections.flags import comparisons
+
 MAX_DEPTH = 50
 """Deeper rules are refused: far above what people write, far below Python's own limit."""
 MAX_WEIGHT_SUM = 2**31 - 1
+MAX_TEXT = 1_000_000
+"""Characters that `cat` may build: a rule that joins a huge attribute to itself again and again ends there."""
 _NUMBER = re.compile(r"[+-]?(\d{1,400}(\.\d{0,400})?|\.\d{1,400})([eE][+-]?\d{1,4})?")
 
 
@@ -191,8 +195,32 @@ def _not(run: _Run, arguments: list[Any]) -> bool:
     return not is_true(run.of(arguments[0]) if arguments else None)
 
 
+def _not_not(run: _Run, arguments: list[Any]) -> bool:
+    return not _not(run, arguments)
+
+
+def _strictly_equal(run: _Run, arguments: list[Any]) -> bool:
+    return _same(*_two(run, arguments, "==="))
+
+
+def _strictly_not_equal(run: _Run, arguments: list[Any]) -> bool:
+    return not _same(*_two(run, arguments, "!=="))
+
+
+def _compared(name: str) -> Callable[[_Run, list[Any]], bool | None]:
+    compare = comparisons.BY_NAME[name]
+    return lambda run, arguments: compare([run.of(argument) for argument in arguments])
+
+
 def _cat(run: _Run, arguments: list[Any]) -> str:
-    return "".join(_text(run.of(argument)) for argument in arguments)
+    parts: list[str] = []
+    length = 0
+    for argument in arguments:
+        parts.append(_text(run.of(argument)))
+        length += len(parts[-1])
+        if length > MAX_TEXT:
+            raise TargetingError(f"cat: the text is longer than {MAX_TEXT} characters")
+    return "".join(parts)
 
 
 def _text(value: Any) -> str:
@@ -249,7 +277,11 @@ OPERATORS: dict[str, Callable[[_Run, list[Any]], Any]] = {
     "and": _and,
     "or": _or,
     "!": _not,
+    "!!": _not_not,
+    "===": _strictly_equal,
+    "!==": _strictly_not_equal,
     "cat": _cat,
     "fractional": _fractional,
+    **{name: _compared(name) for name in comparisons.BY_NAME},
 }
 """Every operator a rule may use. A new one is a row here."""

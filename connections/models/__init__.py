@@ -1,27 +1,39 @@
-"""What this layer stores: flags and their history, what lies over them, the watched servers, the audit trail."""
+"""What this layer stores: flags, their history, what lies over them, who decides, watched servers, the audit trail."""
 
-from connections.models.audit import AuditRecord
+from connections.models.audit import AuditHead, AuditRecord
 from connections.models.flags import (
     Definition,
     Environment,
+    GuardMode,
     Revision,
     Version,
     VersionChange,
     flag_key_validator,
 )
 from connections.models.layers import Overlay, Ramp
+from connections.models.plans import Drill, TeamPlan
+from connections.models.proposals import BreakGlass, Notification, Proposal
 from connections.models.servers import ConnectionCount, ServerKey, ServerRun, WatchedServer
+from connections.models.use import FlagUse
 
 __all__ = [
+    "AuditHead",
     "AuditRecord",
+    "BreakGlass",
     "ConnectionCount",
     "Definition",
+    "Drill",
     "Environment",
+    "FlagUse",
+    "GuardMode",
+    "Notification",
     "Overlay",
+    "Proposal",
     "Ramp",
     "Revision",
     "ServerKey",
     "ServerRun",
+    "TeamPlan",
     "Version",
     "VersionChange",
     "WatchedServer",

@@ -50,6 +50,8 @@ class Ramp(models.Model):
     """A flag on its way from one variant to another in steps; the rest of the subjects keeps `control`."""
 
     class State(models.TextChoices):
+        """What `connections.flags.ramps.State` knows."""
+
         RUNNING = "running"
         PAUSED = "paused"
         ABORTED = "aborted"

@@ -17,6 +17,8 @@ class ServerKey(models.Model):
     name = models.CharField(max_length=100)
     prefix = models.CharField(max_length=12)
     hash = models.CharField(max_length=64, unique=True)
+    tags = models.JSONField(default=list)
+    """Selects flags: those with one of these tags, and those without any. Empty: all."""
     created_at = models.DateTimeField(default=timezone.now)
     last_used_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)

@@ -12,6 +12,6 @@ from dashboard.revisions import watcher
 async def definitions(request: HttpRequest) -> HttpResponse:
     """`GET /api/v1/definitions`: 200 with a strong ETag, or 304."""
     holder = await authentication.watched_server(request)
-    snapshot = await watcher().snapshot(holder.environment)
+    snapshot = (await watcher().snapshot(holder.environment)).scope(holder.tags)
     answer = ofrep.Answer(200, snapshot.definitions, {"ETag": snapshot.etag})
     return answer_response(ofrep.unless_matched(answer, request.headers.get("If-None-Match")))

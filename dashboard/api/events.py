@@ -14,7 +14,8 @@ from django.http import HttpRequest, StreamingHttpResponse
 from connections.flags.keys import Holder
 from dashboard.api import authentication
 from dashboard.api.endpoint import endpoint
-from dashboard.revisions import Snapshot, Watcher, watcher
+from dashboard.revisions import Watcher, watcher
+from dashboard.snapshots import Snapshot
 
 HEARTBEAT_SECONDS = 10.0
 REPEAT_SECONDS = 25.0
@@ -64,7 +65,11 @@ async def events(
 ) -> AsyncIterator[bytes]:
     """The bytes of one stream, until its key is revoked or the client leaves. Times are seconds."""
     snapshot = await source.snapshot(holder.environment)
-    yield _OPENING if last_event_id == str(snapshot.revision) else _OPENING + event(snapshot, definitions=definitions)
+    yield (
+        _OPENING
+        if last_event_id == str(snapshot.revision)
+        else _OPENING + event(snapshot.scope(holder.tags), definitions=definitions)
+    )
     sent_at = time.monotonic()
     while True:
         patience = min(heartbeat, max(0.0, sent_at + repeat - time.monotonic()))
@@ -74,7 +79,7 @@ async def events(
         if changed is not None or time.monotonic() >= sent_at + repeat:
             snapshot = changed or snapshot
             sent_at = time.monotonic()
-            yield event(snapshot, definitions=definitions and changed is not None)
+            yield event(snapshot.scope(holder.tags), definitions=definitions and changed is not None)
         else:
             yield _HEARTBEAT
 

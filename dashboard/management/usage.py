@@ -4,10 +4,13 @@ import getpass
 import sys
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error as DatabaseError
+from django.urls import reverse
 
-from connections.flags.errors import FlagError
+from connections.flags import proposals
+from connections.flags.errors import FlagError, NeedsSecondPerson
 
 
 class UsageError(CommandError):
@@ -39,11 +42,20 @@ class OneLineCommand(BaseCommand):
     def execute(self, *args: Any, **options: Any) -> str | None:
         try:
             return super().execute(*args, **options)
+        except NeedsSecondPerson as needed:
+            raise CommandError(propose_instead(needed)) from needed
         except FlagError as error:
             raise UsageError(str(error)) from error
         except DatabaseError as error:
             line = " ".join(str(error).split())
             raise CommandError(f"The database does not answer: {line}. Check DATABASE_URL and DATA_DIR.") from error
+
+
+def propose_instead(needed: NeedsSecondPerson) -> str:
+    """Store what was refused as a proposal where it can be one. A shell is nobody's name: two people then approve."""
+    number = proposals.propose(needed, by_person=False).pk
+    address = settings.PUBLIC_URL + reverse("proposal", args=[number])
+    return f"Nothing is served yet: two people approve this in {needed.environment}. Proposal {number}: {address}"
 
 
 def author() -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from connections.models import Revision
+from dashboard.layer_words import near_fault
 from dashboard.sentences import Change
 
 GOVERNING_FLAGS = frozenset(
@@ -26,7 +27,15 @@ def changes_in(revision: Revision) -> list[Change]:
     if revision.cause == "initial":
         return []
     return [
-        Change(revision.number, revision.at, entry["flag"], entry["before"], entry["after"], revision.author)
+        Change(
+            revision.number,
+            revision.at,
+            entry["flag"],
+            entry["before"],
+            entry["after"],
+            revision.author,
+            near_fault(entry),
+        )
         for entry in revision.summary
         if entry["flag"] in GOVERNING_FLAGS
     ]

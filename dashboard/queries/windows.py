@@ -21,6 +21,7 @@ from dashboard.charts.series import (
     raw_bucket,
 )
 from dashboard.queries.changes import changes_in, revisions_between
+from dashboard.sentences import Change
 from probes.engine.outcome import FailureKind
 from probes.histogram import Histogram
 from probes.models import Result, Rollup, Target
@@ -63,8 +64,13 @@ def window(target: Target, range_: Range, now: datetime, failing_since: datetime
 
 
 def _mark_text(revision: Any) -> str:
-    changes = changes_in(revision)
-    return "; ".join(f"{change.flag}: {change.before or '–'} → {change.after or '–'}" for change in changes)
+    return "; ".join(map(_change_text, changes_in(revision)))
+
+
+def _change_text(change: Change) -> str:
+    if change.layer is not None:
+        return f"{change.layer[0]}{change.flag}{change.layer[1]}"
+    return f"{change.flag}: {change.before or '–'} → {change.after or '–'}"
 
 
 def _raw(target: Target, start: datetime, end: datetime) -> list[dict[str, Any]]:

@@ -10,7 +10,9 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from connections.flags.merging import ABSENT
 from connections.flags.versions import FieldDiff, FlagDiff
+from dashboard.layer_words import entry_line
 from dashboard.queries.practice import notes
 from probes.models import Target
 
@@ -36,6 +38,18 @@ def moment(at: datetime | str | None) -> SafeString | str:
     return format_html('<time datetime="{}" title="{}">{}</time>', instant.isoformat(), whole, shown)
 
 
+@register.filter
+def coming(at: datetime | None) -> SafeString | str:
+    """A clock time that lies ahead, to the minute; on another day, with its date."""
+    if at is None:
+        return ""
+    instant = timezone.localtime(at)
+    today = instant.date() == timezone.localtime().date()
+    shown = f"{instant:%H:%M}" if today else f"{instant.day} {instant:%b, %H:%M}"
+    whole = f"{instant:%Y-%m-%d %H:%M:%S %Z}"
+    return format_html('<time datetime="{}" title="{}">{}</time>', instant.isoformat(), whole, shown)
+
+
 @register.inclusion_tag("acts/diff.html")
 def flag_diff(diffs: list[FlagDiff]) -> dict[str, Any]:
     """The differences as removed and added lines: the served variant first, other fields as JSON."""
@@ -51,7 +65,13 @@ def practice_notes(target: Target) -> dict[str, Any]:
 @register.filter
 def summary_line(summary: list[dict[str, Any]]) -> str:
     """A revision's changes in one line: "readiness-strategy: dependency_gate → immediate"."""
-    return "; ".join(f"{one['flag']}: {_named(one['before'])} → {_named(one['after'])}" for one in summary)
+    return "; ".join(map(entry_line, summary))
+
+
+@register.filter(name="entry_line")
+def one_line(entry: dict[str, Any]) -> str:
+    """One flag of a revision's changes."""
+    return entry_line(entry)
 
 
 @register.filter
@@ -62,6 +82,18 @@ def as_json(value: Any) -> str:
 @register.filter
 def has_error(errors: dict[str, str], name: str) -> bool:
     return name in errors
+
+
+@register.filter
+def said(errors: dict[str, str], name: str) -> str:
+    """What is wrong with one field."""
+    return errors.get(name, "")
+
+
+@register.filter
+def side(value: Any) -> str:
+    """One side of a three-way difference."""
+    return "absent" if value is ABSENT else json.dumps(value, ensure_ascii=False)[:LONGEST_VALUE]
 
 
 def _pairs(one: FlagDiff) -> list[tuple[str, str | None, str | None]]:
@@ -76,7 +108,3 @@ def _pairs(one: FlagDiff) -> list[tuple[str, str | None, str | None]]:
 
 def _texts(change: FieldDiff) -> tuple[str | None, str | None]:
     return tuple(None if side is None else as_json(side)[:LONGEST_VALUE] for side in (change.before, change.after))  # type: ignore[return-value]  # exactly two
-
-
-def _named(variant: str | None) -> str:
-    return "nothing" if variant is None else variant

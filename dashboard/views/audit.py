@@ -10,6 +10,7 @@ from django.views.decorators.http import require_safe
 
 from connections.models import AuditRecord, Environment
 from dashboard.permissions import VIEWER, require
+from dashboard.queries.trail import trail
 
 PAGE = 50
 WORDS = {
@@ -21,11 +22,27 @@ WORDS = {
     "server_key.create": "Made a server key",
     "server_key.rotate": "Rotated a server key",
     "server_key.revoke": "Revoked a server key",
+    "policy.changed": "Changed a policy",
+    "proposal.made": "Proposed",
+    "proposal.seconded": "Approved first of two",
+    "proposal.approved": "Approved",
+    "proposal.rejected": "Rejected",
+    "proposal.withdrawn": "Withdrew",
+    "glass.broken": "Broke the glass",
+    "glass.ended": "Ended acting alone",
+    "glass.reviewed": "Closed a review",
+    "flags.import": "Imported flags",
+    "flags.drill": "Rehearsed a plan",
+    "plan.made": "Made a plan",
+    "plan.edited": "Changed a plan",
+    "plan.removed": "Removed a plan",
     "race_check.started": "Started a race check",
     "race_check.cancelled": "Cancelled a race check",
     "practice.started": "Started a fault",
     "practice.ended": "Ended a fault",
     "person.added": "Added a person",
+    "person.identity": "Tied a person to OpenID",
+    "session.ended": "Ended a session",
     "person.role": "Changed a role",
     "token.created": "Created an API token",
     "token.revoked": "Revoked an API token",
@@ -59,6 +76,7 @@ def audit(request: HttpRequest) -> HttpResponse:
         "filtered": any(asked.values()),
         "people": _distinct("actor"),
         "environments": Environment.objects.all(),
+        "trail": trail(),
         "acts": [(act, words_for(act)) for act in _distinct("action")],
     }
     return render(request, "audit/page.html", context)

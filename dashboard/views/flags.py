@@ -5,15 +5,21 @@ from functools import partial
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from connections.flags import control, reading
+from connections.flags import control, proposals, reading
 from connections.flags.errors import FlagError, UnknownVersion
+from connections.flags.undoing import undo as undo_earlier
+from connections.flags.undoing import values_back
 from connections.flags.versions import FlagSet, diff
 from connections.models import Environment, Revision, Version
 from dashboard import queries_flags
 from dashboard.acts import Act, Towards, act_page
+from dashboard.layer_undo import inverse
+from dashboard.layer_words import entry_line
 from dashboard.permissions import RESPONDER, VIEWER, allows, person, refusal, require
+from dashboard.queries.layers import laid_over_flags
 
 PREFIX = "flag."
 """Form fields of flags are named `flag.KEY`: a flag may be called "reason" too."""
@@ -33,10 +39,11 @@ def flags(request: HttpRequest) -> HttpResponse:
         "environment": stage,
         "environments": queries_flags.environments(),
         "state": queries_flags.flags_state(stage.key),
-        "rows": queries_flags.flag_rows(current.definitions),
+        "rows": queries_flags.flag_rows(current.definitions, laid_over_flags(stage.key)),
         "history": history,
         "older": older,
         "known_good": good.number if good else None,
+        "proposed": [one for one in proposals.waiting(timezone.now()) if one.environment_id == stage.key],
         "undoable": served is not None and stage.revision > 1,
         "refusal": "" if allows(person(request), RESPONDER) else refusal(RESPONDER, "flags"),
     }
@@ -86,13 +93,15 @@ def change(request: HttpRequest, environment_key: str) -> HttpResponse:
 @require(RESPONDER, "flags")
 @require_http_methods(["GET", "HEAD", "POST"])
 def undo(request: HttpRequest, environment_key: str, number: int) -> HttpResponse:
-    """Take back one revision: the newest by restoring what was served before it, an older one by giving back only
-    what it changed and nobody has changed since."""
+    """Take back one revision: a layer's by the inverse verb, the newest by restoring what was served before it, an
+    older one by giving back only what it changed and nobody has changed since."""
     stage = get_object_or_404(Environment, key=environment_key)
     revision = get_object_or_404(Revision.objects.select_related("version"), environment=stage, number=number)
     previous = _previous(revision)
     if previous is None:
         raise Http404("There is nothing before the first revision.")
+    if (act := inverse(stage, revision, previous)) is not None:
+        return act_page(request, act)
     if number == stage.revision:
         return act_page(request, _undo_newest(stage, revision, previous))
     return act_page(request, _undo_older(stage, revision))
@@ -148,6 +157,7 @@ def revision(request: HttpRequest, environment_key: str, number: int) -> HttpRes
         "following": following,
         "served": following is None,
         "diffs": _difference(previous, found),
+        "layered": [entry_line(entry) for entry in found.summary if entry.get("layer")],
         "state": queries_flags.flags_state(stage.key),
         "again": "again" in request.GET,
         "known_good": good.number if good else None,
@@ -230,28 +240,24 @@ def _undo_newest(stage: Environment, revision: Revision, previous: Revision) -> 
 
 
 def _undo_older(stage: Environment, revision: Revision) -> Act:
-    definitions = reading.flag_set(stage.key).definitions
-    served = {key: body.get("defaultVariant") for key, body in definitions.items()}
-    back = {one["flag"]: one["before"] for one in revision.summary if one["before"] is not None}
-    values = {
-        one["flag"]: back[one["flag"]]
-        for one in revision.summary
-        if one["flag"] in back
-        and served.get(one["flag"]) == one["after"]
-        and back[one["flag"]] in definitions[one["flag"]]["variants"]
-    }
+    values = values_back(revision, reading.flag_set(stage.key).definitions)
     stays = sorted(one["flag"] for one in revision.summary if one["flag"] not in values)
     kept = f" {', '.join(stays)} stays: it was changed again since." if stays else " Later changes of other flags stay."
+    try:
+        preview, problem = control.preview_change(stage.key, values), ""
+    except FlagError as refused:
+        preview, problem = control.preview_change(stage.key, {}), str(refused)
     return Act(
         environment=stage,
         title=f"Undo revision {revision.number}",
         verb=f"Undo revision {revision.number}",
         lede=f"Only what revision {revision.number} changed goes back.{kept}",
-        preview=control.preview_change(stage.key, values),
+        preview=preview,
         towards=Towards.KNOWN,
-        perform=lambda author, reason, expected: control.change(
-            stage.key, values, author=author, reason=reason, expected_version=expected
+        perform=lambda author, reason, expected: undo_earlier(
+            revision, author=author, reason=reason, expected_version=expected
         ),
         address=reverse("undo", args=[stage.key, revision.number]),
         back=_page_of(stage),
+        extra={"problem": problem},
     )

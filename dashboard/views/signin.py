@@ -1,4 +1,4 @@
-"""Signing in by a link that works once, and signing out."""
+"""Signing in by a link that works once (or by OpenID Connect, `dashboard/oidc_adapter.py`), and signing out."""
 
 from django.conf import settings
 from django.contrib.auth import login, logout
@@ -9,6 +9,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from dashboard.accounts import LinkRefusedError, redeem
+from dashboard.models import User
+from dashboard.sessions import note_sign_in
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 NEXT_COOKIE = "readywire_next"
@@ -56,8 +58,14 @@ def _enter(request: HttpRequest, token: str, wanted: str) -> HttpResponseBase:
         user = redeem(token)
     except LinkRefusedError as refused:
         return _page(request, status=403, refused=refused)
+    return enter(request, user, wanted, how="link")
+
+
+def enter(request: HttpRequest, user: User, wanted: str = "", *, how: str = "OpenID") -> HttpResponseBase:
+    """Sign somebody in whose identity is proven, and lead to the page that they asked for first."""
     # Gives the session a new key, and empties one that belonged to somebody else.
     login(request, user, backend=BACKEND)
+    note_sign_in(request, user, how)
     back = _safe(request, wanted) or _safe(request, request.COOKIES.get(NEXT_COOKIE, "")) or "/"
     response = HttpResponseRedirect(back)
     response.delete_cookie(NEXT_COOKIE, samesite="Lax")
@@ -71,6 +79,7 @@ def _page(
 ) -> HttpResponse:
     context = {
         "error": error,
+        "oidc": settings.OIDC_LABEL if settings.OIDC_ISSUER else "",
         "link_minutes": f"{settings.SIGNIN_LINK_MINUTES:g}",
         "refused": refused,
         "link_user": refused.user if refused else None,

@@ -28,26 +28,15 @@ def outcome_of(
     `success_frames`: whether a success carries its transcript; a failure always does.
     """
     events = _events(session, kernel=kernel)
-    findings = [*session.findings, *_early(session)]
-    if events.defects:
-        said = " ".join(filter(None, (session.gave_up, _left(events))))
-        findings += classification.event_findings(events.defects, said)
-    if session.timed_out and lag_us * 2 > session.spec.deadline_s * 1e6:
-        findings.append(classification.prober_stalled(lag_us, session.phase))
-    verdict = classification.verdict(findings)
+    verdict = classification.verdict(_findings(session, events, lag_us))
     redact = session.prepared.redactor
-    marks = session.marks if kernel else session.seen
-    started = session.started
     return Outcome(
         kind=verdict.kind,
         phase=verdict.phase,
         also=verdict.also,
         detail=redact(verdict.detail),
         start_delay_us=start_delay_us,
-        marks={
-            "intended": -start_delay_us,
-            **{name: (at - started) // 1000 for name, at in marks.items()},
-        },
+        marks=_marks(session, start_delay_us, kernel=kernel),
         events=events,
         close_code=session.close_code,
         close_reason=redact(session.close_reason),
@@ -63,6 +52,23 @@ def outcome_of(
         certificate=session.certificate,
         frames=_frames(session, redact, kernel=kernel) if success_frames or verdict.kind else (),
     )
+
+
+def _findings(session: Session, events: Events, lag_us: int) -> list[Finding]:
+    """Everything that went wrong, the session's own and what the marks tell."""
+    findings = [*session.findings, *_early(session)]
+    if events.defects:
+        said = " ".join(filter(None, (session.gave_up, _left(events))))
+        findings += classification.event_findings(events.defects, said)
+    if session.timed_out and lag_us * 2 > session.spec.deadline_s * 1e6:
+        findings.append(classification.prober_stalled(lag_us, session.phase))
+    return findings
+
+
+def _marks(session: Session, start_delay_us: int, *, kernel: bool) -> dict[str, int]:
+    """Microseconds since the start, by mark."""
+    marks = session.marks if kernel else session.seen
+    return {"intended": -start_delay_us, **{name: (at - session.started) // 1000 for name, at in marks.items()}}
 
 
 def _events(session: Session, *, kernel: bool) -> Events:

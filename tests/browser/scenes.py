@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from playwright.sync_api import Page
 
 from dashboard.env import BASE_DIR
+from tests.support import commands
 from tests.support.daphne import Daphne
 
 _REMEMBER_SHIFTS = """
@@ -27,8 +28,7 @@ new PerformanceObserver((list) => {
 
 def make(daphne: Daphne, *arguments: str) -> None:
     """`tests.support.make_history` with these arguments, on the server's data."""
-    command = [sys.executable, "-m", "tests.support.make_history", *arguments]
-    subprocess.run(command, cwd=BASE_DIR, env=daphne.environment, check=True, capture_output=True)
+    commands.run("-m", "tests.support.make_history", *arguments, environ=daphne.environment)
 
 
 def results(daphne: Daphne, slug: str, count: int, *, fail: bool) -> None:

@@ -39,6 +39,10 @@ PAGES = {
     "audit": ("/audit/", ("failing",)),
     "keys": ("/keys/", ("residents",)),
     "key-make": ("/keys/make/?env=production", ("residents",)),
+    "flag-edit": ("/flags/staging/readiness-strategy/edit/", ("failing",)),
+    "proposals": ("/flags/proposals/", ("failing",)),
+    "policy": ("/flags/policy/production/", ("residents",)),
+    "sessions": ("/sessions/", ("failing",)),
 }
 
 

@@ -1,33 +1,44 @@
 """Race checks in a browser: what will happen is told while it is typed; progress arrives, then the report."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import expect
 
-from dashboard.env import BASE_DIR
 from tests.browser.scenes import make, shifts, watch_shifts
 from tests.browser.visit import Site, scrolls_sideways, site
+from tests.support import commands
 
 pytestmark = pytest.mark.browser
-TARGET = "/targets/staging-chat/"
+SLUG = "staging-chat"
+TARGET = f"/targets/{SLUG}/"
 CHECKS = f"{TARGET}race-checks/"
 
 
-@pytest.fixture
-def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with site(tmp_path_factory.mktemp("race")) as found:
         make(found.daphne, "failing", "--targets", "2", "--minutes", "5")
         yield found
-        found.close()
 
 
-def check(web: Site, *arguments: str) -> None:
-    """`tests.support.make_race_check` on the server's data: another person, or a worker and its recorder."""
-    command = [sys.executable, "-m", "tests.support.make_race_check", *arguments, "--slug", "staging-chat"]
-    subprocess.run(command, cwd=BASE_DIR, env=web.daphne.environment, check=True, capture_output=True)
+@pytest.fixture
+def web(server: Site) -> Iterator[Site]:
+    """The server, on which no race check was ever asked for."""
+    yield server
+    server.close()
+    check(server, "forget")
+
+
+def check(web: Site, *arguments: str) -> str:
+    """`tests.support.make_race_check` on the server's data: another person, or a worker and its recorder.
+
+    The path of the check's page, where one was asked for.
+    """
+    done = commands.run(
+        "-m", "tests.support.make_race_check", *arguments, "--slug", SLUG, environ=web.daphne.environment
+    )
+    return f"{CHECKS}{done.stdout.strip()}/"
 
 
 def test_what_will_happen_is_told_while_it_is_typed(web: Site) -> None:
@@ -59,9 +70,9 @@ def test_progress_arrives_on_the_targets_page_and_nothing_moves(web: Site) -> No
 
 
 def test_a_checks_own_page_follows_it_to_its_report(web: Site) -> None:
-    check(web, "ask")
+    address = check(web, "ask")
     page = web.visit("Vera", "viewer")
-    page.goto(f"{CHECKS}1/")
+    page.goto(address)
     expect(page.locator("[data-race-text]")).to_contain_text("Waiting for a worker at local")
     check(web, "tell", "--done", "80", "--failed", "3")
     expect(page.locator("[data-race-text]")).to_contain_text("80 of 200")
@@ -74,19 +85,19 @@ def test_a_checks_own_page_follows_it_to_its_report(web: Site) -> None:
 def test_who_comes_second_is_led_to_the_one_that_runs(web: Site) -> None:
     page = web.visit("Rosa", "responder")
     page.goto(CHECKS)
-    check(web, "ask", "--by", "Mara")
+    running = check(web, "ask", "--by", "Mara")
     page.get_by_role("button", name="Race check staging").click()
     expect(page.locator(".error-summary")).to_be_focused()
     expect(page.locator(".error-summary")).to_contain_text("Mara is running one: 0 of 200 probes.")
     page.locator(".error-summary").get_by_role("link", name="Watch it").click()
-    expect(page).to_have_url(f"{web.daphne.url}{CHECKS}1/")
+    expect(page).to_have_url(f"{web.daphne.url}{running}")
 
 
 @pytest.mark.parametrize("width", [320, 390, 1024, 1440])
 def test_no_width_scrolls_sideways(web: Site, width: int) -> None:
-    check(web, "ask")
+    report = check(web, "ask")
     check(web, "finish", "--failed", "31", "--minutes-ago", "30")
     page = web.visit("Rosa", "responder", width=width)
-    for address in (CHECKS, f"{CHECKS}1/", TARGET):
+    for address in (CHECKS, report, TARGET):
         page.goto(address)
         assert not scrolls_sideways(page), address

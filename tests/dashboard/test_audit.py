@@ -1,16 +1,23 @@
 """The audit page: who changed what, when, why, before and after."""
 
 import pytest
+from django.core.management import call_command
 from django.test import Client
 
 from connections.flags import control
 from connections.models import AuditRecord
 from dashboard.accounts import create_token
+from dashboard.queries.trail import forget
 from tests.dashboard.test_flags_page import change
 from tests.support.pages import text
 from tests.support.people import signed_in
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def checked_anew() -> None:
+    forget()
 
 
 @pytest.fixture
@@ -44,7 +51,6 @@ def test_a_filter_that_matches_nothing_says_so(vera: Client) -> None:
 
 
 def test_an_empty_trail_says_so(vera: Client) -> None:
-    AuditRecord.objects.all().delete()
     assert "Nothing has been changed yet." in text(vera.get("/audit/"))
 
 
@@ -69,3 +75,31 @@ def test_what_people_typed_stays_text(vera: Client) -> None:
     page = vera.get("/audit/").content.decode()
     assert "&lt;script&gt;alert(1)" in page
     assert "<script>alert" not in page
+
+
+def test_an_unbroken_trail_says_how_many_rows_were_checked(vera: Client) -> None:
+    change("readiness-strategy", "immediate")
+    assert "9 rows unbroken." in text(vera.get("/audit/"))
+
+
+def test_a_broken_trail_is_told_on_top(vera: Client) -> None:
+    change("readiness-strategy", "immediate")
+    AuditRecord.objects.update(actor="Eve")
+    page = text(vera.get("/audit/"))
+    assert "The record does not fit together" in page
+    assert "audit row 1 (flags.change by Eve, " in page
+    assert "rows unbroken" not in page
+
+
+def test_the_command_says_what_is_unbroken_and_what_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    change("readiness-strategy", "immediate")
+    call_command("verify_audit")
+    printed = capsys.readouterr().out
+    assert "Checked, 9 rows unbroken: 1 of the audit trail, 8 versions and revisions." in printed
+    noted = printed.split("Newest audit row: ")[1].strip()
+    call_command("verify_audit", "--anchor", noted)
+    AuditRecord.objects.update(reason="nobody asked")
+    with pytest.raises(SystemExit) as ended:
+        call_command("verify_audit", "--anchor", noted)
+    assert ended.value.code == 1
+    assert capsys.readouterr().out.splitlines()[-1].startswith("BROKEN at audit row 1 (flags.change by Mara, ")

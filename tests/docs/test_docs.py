@@ -8,6 +8,7 @@ from typing import get_args
 import pytest
 
 from connections.flags.reports import Report
+from connections.flags.targeting import OPERATORS
 from connections.gate import FlagSource, OfrepSource
 from connections.reference.faults import FAULTS, PERCENT, Fault, Parameter
 from dashboard.env import BASE_DIR, SETTINGS, Setting, SettingError, read
@@ -20,6 +21,7 @@ from probes.engine.wires import WIRES
 SETTINGS_PAGE = (BASE_DIR / "docs" / "settings.md").read_text()
 FAILURES_PAGE = (BASE_DIR / "docs" / "failures.md").read_text()
 FLAGS_PAGE = (BASE_DIR / "docs" / "flags.md").read_text()
+TARGETING_PAGE = (BASE_DIR / "docs" / "targeting.md").read_text()
 PRACTICE_PAGE = (BASE_DIR / "docs" / "practice.md").read_text()
 SCRIPTS_PAGE = (BASE_DIR / "docs" / "scripts.md").read_text()
 
@@ -39,6 +41,11 @@ def test_every_parameter_of_a_flag_source_is_documented_with_its_default(source:
         names = re.findall(r"`(\w+)`", row.split("|")[1])
         default = row.split("|")[2].split(",")[names.index(parameter.name)].strip()
         assert default == ("none" if parameter.default is None else str(parameter.default))
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_every_operator_of_rules_is_documented(operator: str) -> None:
+    assert f"`{operator}`" in TARGETING_PAGE
 
 
 def test_every_field_of_a_report_is_documented() -> None:

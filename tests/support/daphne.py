@@ -17,6 +17,7 @@ import psycopg
 from psycopg import sql
 
 from dashboard.env import BASE_DIR
+from tests.support import commands
 from tests.support.waiting import wait_until
 
 _LISTENING = re.compile(r"Listening on TCP address 127\.0\.0\.1:(\d+)")
@@ -83,12 +84,8 @@ class Daphne:
             Daphne._migrated = file.read_bytes()
 
     def manage(self, *arguments: str) -> str:
-        """What `manage.py` with these arguments prints. CalledProcessError where it fails."""
-        command = [sys.executable, "manage.py", *arguments]
-        done = subprocess.run(command, cwd=BASE_DIR, env=self.environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise AssertionError(f"{arguments} exited with {done.returncode}: {done.stdout}{done.stderr}")
-        return done.stdout.strip()
+        """What `manage.py` with these arguments prints. commands.CommandError where it fails."""
+        return commands.run("manage.py", *arguments, environ=self.environment).stdout.strip()
 
     def server_key(self, environment: str = "staging", name: str = "test server") -> str:
         return self.manage("server_key", "create", "--environment", environment, "--name", name)

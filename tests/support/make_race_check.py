@@ -3,6 +3,7 @@
 python -m tests.support.make_race_check ask --slug chat --by Rosa
 python -m tests.support.make_race_check tell --slug chat --done 41 --failed 2
 python -m tests.support.make_race_check finish --slug chat --failed 12 [--minutes-ago 30]
+python -m tests.support.make_race_check forget --slug chat
 """
 
 import argparse
@@ -24,7 +25,7 @@ def main() -> None:
     from tests.support.race_reports import report
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("act", choices=["ask", "tell", "finish"])
+    parser.add_argument("act", choices=["ask", "tell", "finish", "forget"])
     parser.add_argument("--slug", default="chat")
     parser.add_argument("--by", default="Rosa")
     parser.add_argument("--done", type=int, default=0)
@@ -34,7 +35,10 @@ def main() -> None:
     now = timezone.now()
     target = Target.objects.get(slug=arguments.slug)
     if arguments.act == "ask":
-        ask(target, Request(), arguments.by, lambda _: None)
+        print(ask(target, Request(), arguments.by, lambda _: None).pk)  # noqa: T201 (a command line)
+        return
+    if arguments.act == "forget":
+        RaceCheck.objects.filter(target=target).delete()
         return
     check = RaceCheck.objects.get(target=target, state__in=["queued", "running"])
     entry = Entry(check.pk, "local@worker-1:4711", arguments.done, arguments.failed)

@@ -20,6 +20,7 @@ from connections.flags.versions import FlagSet
 from dashboard import revisions
 from dashboard.api import events
 from dashboard.api.short_way import short_way
+from dashboard.snapshots import Snapshot
 from tests.support.asgi import serving
 
 BULK = "/ofrep/v1/evaluate/flags"
@@ -85,10 +86,14 @@ class World:
         token = keys.stream_token(holder) if holder else ""
         return [one for one in self.asked if one.path == path and one.credential in (key, token)]
 
-    def read(self, known: dict[str, int]) -> Any:
+    def read(self, held: dict[str, Snapshot]) -> Any:
         """In place of `dashboard.revisions._read`."""
         flags = FlagSet("staging", self.revision, self.revision, self.flags)
-        fresh = [revisions.Snapshot(flags, 1_700_000_000)] if known.get("staging") != self.revision else []
+        fresh = (
+            [Snapshot(flags, 1_700_000_000)]
+            if "staging" not in held or held["staging"].revision != self.revision
+            else []
+        )
         return revisions._Reading(dict(self._keys), fresh)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

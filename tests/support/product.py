@@ -15,6 +15,7 @@ import httpx
 import psutil
 
 from dashboard.env import BASE_DIR
+from tests.support import commands
 from tests.support.servers import free_port
 from tests.support.waiting import wait_until
 
@@ -84,10 +85,7 @@ class Product:
 
     def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a management command against the same data."""
-        command = [sys.executable, "manage.py", *arguments]
-        return subprocess.run(
-            command, cwd=BASE_DIR, env=self.environment, capture_output=True, text=True, check=False, timeout=60
-        )
+        return commands.run("manage.py", *arguments, environ=self.environment, check=False)
 
     def answers(self) -> bool:
         """True where the web server answers."""

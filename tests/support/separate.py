@@ -15,6 +15,8 @@ from typing import Any, LiteralString
 
 import psycopg
 
+from tests.support import commands
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -47,16 +49,7 @@ class Separate:
 
     def run(self, *command: str) -> str:
         """The output of a child that must succeed."""
-        done = subprocess.run(
-            [sys.executable, *command],
-            env=self.environ,
-            cwd=ROOT,
-            timeout=60,
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        return done.stdout
+        return commands.run(*command, environ=self.environ).stdout
 
     def migrate(self) -> None:
         self.run("manage.py", "migrate", "--verbosity", "0")

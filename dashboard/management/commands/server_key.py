@@ -7,6 +7,7 @@ from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from connections.flags import keys, reading
+from connections.flags.tagging import TagError
 from connections.models import ServerKey
 from dashboard.management.usage import OneLineCommand, UsageError, author
 
@@ -24,6 +25,9 @@ class Command(OneLineCommand):
         parser.add_argument("--scope", default="server", help="create: server | read (evaluates over OFREP, no more)")
         parser.add_argument("--grace", metavar="HOURS", help="rotate: the old key ends by itself after so many hours")
         parser.add_argument("--reason", default="", help="what the audit trail says why")
+        parser.add_argument(
+            "--tag", action="append", default=[], help="create: only flags with this tag, and those without any"
+        )
         parser.add_argument("--author", default=author(), help="who the audit trail names (default: this account)")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -40,7 +44,11 @@ class Command(OneLineCommand):
             raise UsageError("Name the server, in at most 100 characters: --name chat-1.")
         if scope not in ServerKey.Scope.values:
             raise UsageError("Choose what it may do: --scope server, or --scope read.")
-        _, key = keys.create(environment, name, author=options["author"], reason=options["reason"], scope=scope)
+        who = {"author": options["author"], "reason": options["reason"]}
+        try:
+            _, key = keys.create(environment, name, scope=scope, tags=options["tag"], **who)
+        except TagError as error:
+            raise UsageError(f"--tag: {error}.") from None
         self.stdout.write(key)
 
     def _list(self, options: dict[str, Any]) -> None:
@@ -51,6 +59,7 @@ class Command(OneLineCommand):
             told = [row.prefix, row.environment_id, row.name]
             told += ["read-only"] if row.scope == ServerKey.Scope.READ else []
             told += [f"replaces {row.replaces.prefix}"] if row.replaces else []
+            told += [f"tags {', '.join(row.tags)}"] if row.tags else []
             self.stdout.write("  ".join([*told, _state(row)]))
 
     def _rotate(self, options: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """Flag sets, their hashes and differences."""
 
+import hashlib
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from connections.flags.versions import (
     diff,
     same,
     set_hash,
+    set_hash_of,
 )
 
 ON = {"state": "ENABLED", "variants": {"on": True, "off": False}, "defaultVariant": "on"}
@@ -69,3 +71,8 @@ sets = st.dictionaries(st.sampled_from("abc"), st.dictionaries(st.sampled_from("
 @given(before=sets, after=sets)
 def test_two_sets_differ_exactly_when_their_hashes_do(before: dict[str, Any], after: dict[str, Any]) -> None:
     assert (diff(before, after) == []) == (set_hash(before) == set_hash(after))
+
+
+@given(st.dictionaries(st.text(max_size=4), st.text("0123456789abcdef", min_size=4, max_size=4)))
+def test_the_hash_of_a_set_is_that_of_its_canonical_json(hashes: dict[str, str]) -> None:
+    assert set_hash_of(hashes) == hashlib.sha256(canonical_json(hashes).encode()).hexdigest()

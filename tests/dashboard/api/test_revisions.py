@@ -3,14 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connections as database_connections
+from django.utils import timezone
 
 from connections.flags import control, keys
 from connections.flags.keys import Holder
-from connections.models import ServerKey
+from connections.models import FlagUse, ServerKey
+from dashboard import counting_uses, revisions
 from dashboard.api import events
 from dashboard.revisions import Watcher
 from tests.support.waiting import await_until
@@ -65,6 +68,24 @@ async def test_the_poll_finds_a_change() -> None:
         snapshot = await anext(changes)
         assert snapshot.revision == 2
         assert b'"defaultVariant":"immediate"' in snapshot.definitions
+
+
+async def test_the_clock_of_two_processes_lifts_an_expired_kill_once_and_steps_a_ramp(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(revisions, "CLOCK_SECONDS", 0.02)
+    soon = timezone.now() + timedelta(seconds=0.2)
+    steps = [{"percentage": 10, "hold_seconds": 0.1}, {"percentage": 50, "hold_seconds": 60}]
+    by: dict[str, Any] = {"author": "alice", "reason": "chat answers vanish"}
+    await beside(control.kill, "staging", "client-ack", expires_at=soon, **by)
+    await beside(control.start_ramp, "staging", "readiness-strategy", "ready_ack", steps, **by)
+    async with watching() as watcher, watching():
+        await watcher.loaded()
+        await await_until(lambda: watcher._snapshots["staging"].revision == 5, what="expired and stepped")
+        await asyncio.sleep(0.2)
+        snapshot = await watcher.snapshot("staging")
+    assert [(layer.kind, layer.share) for layer in snapshot.flags.layers] == [("ramp", 500)]
+    assert snapshot.revision == 5
 
 
 async def test_whoever_holds_the_served_revision_waits_for_the_next() -> None:
@@ -144,3 +165,19 @@ async def test_a_stream_ends_with_its_key() -> None:
         await beside(keys.revoke, row, author="alice")
         with pytest.raises(StopAsyncIteration):
             await anext(stream)
+
+
+async def test_what_clients_evaluate_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counting_uses, "FLUSH_SECONDS", 0.02)
+    async with watching() as watcher:
+        _, holder = await beside(make_key)
+        for _ in range(3):
+            watcher.uses.evaluated(holder, "client-ack", "on")
+
+        def rows() -> list[Any]:
+            return list(FlagUse.objects.values_list("source", "reader", "flag_key", "variant", "count"))
+
+        found: list[Any] = []
+        while not found:
+            found = await beside(rows)
+        assert found == [("ofrep", "chat-1", "client-ack", "on", 3)]
