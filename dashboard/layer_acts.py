@@ -18,6 +18,7 @@ from connections.models import Environment, Ramp, Revision
 from dashboard.acts import Act, Move, Towards
 from dashboard.layer_words import percent, served_words
 from dashboard.ramp_steps import line_of
+from dashboard.sentences import NBSP
 
 KILL_MINUTES = {15: "15 minutes", 60: "1 hour", 240: "4 hours", 1440: "1 day"}
 """For how long a kill may be laid; anything else: until somebody lifts it."""
@@ -120,7 +121,7 @@ def start_act(place: Place, variant: str, steps: Sequence[Step], lines: str, pro
         perform=_verb(control.start_ramp, place, variant, [step.as_json() for step in steps]),
         address=reverse("ramp", args=[place.stage.key, place.flag]),
         moves=(Move(place.flag, place.words, after),) if chosen else (),
-        notes=tuple(f"Then {line_of(step)}." for step in steps[1:]) if chosen else (),
+        notes=_then(steps) if chosen else (),
         hidden={"variant": variant, "steps": lines},
         chips=("Trying another strategy", "Rolling out the fix", "Next stage of the rollout"),
         page="flags/ramp_start.html",
@@ -139,6 +140,11 @@ def start_problem(place: Place, variant: str) -> str:
     if variant and (variant not in place.definition["variants"] or variant == place.definition["defaultVariant"]):
         return "Choose a variant that is not served to everybody already."
     return ""
+
+
+def _then(steps: Sequence[Step]) -> tuple[str, ...]:
+    lines = ", then ".join(map(line_of, steps[1:]))
+    return (f"Then {lines}.".replace(" %", f"{NBSP}%"),) if lines else ()
 
 
 @dataclass(frozen=True)

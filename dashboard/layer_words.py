@@ -60,10 +60,30 @@ def near_fault(entry: Entry) -> tuple[str, str] | None:
     return "the ramp of ", " was completed" if completed else " was ended"
 
 
+def served_variants(definition: Mapping[str, Any], layers: Iterable[Layer]) -> set[str | None]:
+    """The variants that a flag serves under these layers of its own, its rules left aside."""
+    top = _strongest(layers)
+    if top is None:
+        return {definition.get("defaultVariant")}
+    return {top.variant, top.control} if top.kind is LayerKind.RAMP and top.share < WHOLE else {top.variant}
+
+
+def layer_line(stored: Mapping[str, Any]) -> str:
+    """A layer as the audit trail stores it: "client-ack killed (off)", "readiness-strategy ramp 10 % (ready_ack)"."""
+    layer = Layer.from_json(stored)
+    if layer.kind is LayerKind.RAMP:
+        return f"{layer.flag} ramp {percent(layer.share * 100 / WHOLE)} ({layer.variant})"
+    return f"{layer.flag} {overlay_verb(layer.kind, laid=True)} ({layer.variant})"
+
+
+def _strongest(layers: Iterable[Layer]) -> Layer | None:
+    strength = list(LayerKind)
+    return max(layers, key=lambda one: strength.index(one.kind), default=None)
+
+
 def served_words(definition: Mapping[str, Any], layers: Iterable[Layer]) -> str:
     """What a flag serves under these layers of its own: "ready_ack for 10 %, dependency_gate for the rest"."""
-    strength = list(LayerKind)
-    top = max(layers, key=lambda one: strength.index(one.kind), default=None)
+    top = _strongest(layers)
     rules = " beside its rules" if definition.get("targeting") else ""
     if top is None:
         return f"{named(definition.get('defaultVariant'))}{rules}"

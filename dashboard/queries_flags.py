@@ -117,6 +117,11 @@ def environments() -> list[Environment]:
     return list(Environment.objects.all())
 
 
+def stage_after(stage: Environment) -> Environment | None:
+    """Where this environment's flags are promoted to."""
+    return Environment.objects.filter(position__gt=stage.position).order_by("position").first()
+
+
 def chosen_environment(key: str) -> Environment:
     """The environment of the address; without one, staging where it exists, else the first. Raises
     UnknownEnvironment."""

@@ -49,6 +49,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("flags/proposals/<int:number>/", proposals.proposal, name="proposal"),
     path("flags/proposals/<int:number>/approve/", proposals.approve, name="proposal_approve"),
     path("flags/proposals/<int:number>/reject/", proposals.reject, name="proposal_reject"),
+    path("flags/proposals/<int:number>/renew/", proposals.renew, name="proposal_renew"),
     path("flags/reviews/<int:number>/end/", proposals.end_glass, name="glass_end"),
     path("flags/reviews/<int:number>/close/", proposals.close_review, name="review_close"),
     path("flags/break-glass/<slug:environment_key>/", proposals.break_the_glass, name="break_glass"),

@@ -6,7 +6,7 @@ from django.db import transaction
 
 from connections.flags import reading
 from connections.flags.changing import Changes, Preview, Request, append, diffs, refuse_stale, take
-from connections.flags.definitions import check
+from connections.flags.definitions import check, check_successor
 from connections.flags.making_way import refuse_under_layers
 from connections.flags.plans import changes_back
 from connections.flags.versions import Definition, FlagSet
@@ -16,9 +16,10 @@ from connections.models import Version
 def preview_import(
     environment_key: str, definitions: Mapping[str, Definition], *, keep_others: bool = False
 ) -> Preview:
-    """What `import_flags` would do now. Writes nothing. Raises UnknownEnvironment or UnderLayer."""
+    """What `import_flags` would do now. Writes nothing. Raises UnknownEnvironment, BadDefinition, UnderLayer."""
     flags = reading.flag_set(environment_key)
     changes = _changes(flags, definitions, keep_others)
+    _check_successors(flags, changes)
     refuse_under_layers(flags, changes)
     return Preview(flags.environment, flags.version, tuple(diffs(flags, changes)))
 
@@ -42,9 +43,16 @@ def import_flags(
     with transaction.atomic():
         flags = take(environment_key, reason)
         changes = _changes(flags, definitions, keep_others)
+        _check_successors(flags, changes)
         refuse_stale(flags, changes, flags.version if expected_version is None else expected_version)
         refuse_under_layers(flags, changes)
         return append(flags, changes, Request(Version.Kind.IMPORT, author, reason, ", ".join(sorted(changes))))
+
+
+def _check_successors(flags: FlagSet, changes: Changes) -> None:
+    for key, definition in changes.items():
+        if definition is not None:
+            check_successor(key, flags.definitions.get(key), definition)
 
 
 def _changes(flags: FlagSet, definitions: Mapping[str, Definition], keep_others: bool) -> Changes:

@@ -16,8 +16,11 @@ from django.utils import timezone
 from connections.flags import reading
 from connections.flags.authority import Approval, approved
 from connections.flags.changing import REASON_WORDS, Request, append, take
+from connections.flags.definitions import check
 from connections.flags.errors import (
+    FlagError,
     NeedsSecondPerson,
+    NothingToChange,
     ProposalClosed,
     ReasonMissing,
     SamePerson,
@@ -25,6 +28,7 @@ from connections.flags.errors import (
     UnknownProposal,
 )
 from connections.flags.making_way import refuse_under_layers
+from connections.flags.merging import merge_sets
 from connections.flags.overlays import lift
 from connections.flags.policy import apply_policy
 from connections.flags.ramping import finish_ramp, reopen_ramp, start_ramp
@@ -118,6 +122,33 @@ def reject(number: int, *, by: str, reason: str) -> Proposal:
         return proposal
 
 
+def renew(number: int, *, by: str) -> Proposal:
+    """Propose it again on what is served now, in the name of who asks; the old one is withdrawn.
+
+    What others changed meanwhile is kept, field by field. Raises UnknownProposal, ProposalClosed where it was decided,
+    NothingToChange, and FlagError where both changed one field: then the flag itself has to be edited.
+    """
+    with transaction.atomic():
+        old = found(number)
+        if old.state != Proposal.State.OPEN:
+            raise ProposalClosed(number, f"was {old.state} by {old.decided_by}")
+        served = reading.flag_set(old.environment_id)
+        again = Proposal.objects.create(
+            environment_id=old.environment_id,
+            act=old.act,
+            subject=old.subject,
+            changes=None if old.changes is None else _rebased(old, served.definitions),
+            arguments=old.arguments,
+            base_version=served.version,
+            proposed_by=by,
+            reason=old.reason,
+            expires_at=timezone.now() + LASTS,
+        )
+        _decide(old, Proposal.State.WITHDRAWN, by, f"Proposed again as {again.pk}.")
+        _audit(again, by, "proposal.made", again.reason)
+        return again
+
+
 def found(number: int) -> Proposal:
     """One proposal with its environment. Raises UnknownProposal."""
     proposal = Proposal.objects.select_related("environment").filter(pk=number).first()
@@ -142,6 +173,20 @@ def look(proposal: Proposal) -> Look:
     yours = [one for one in diff(_only(shown, proposal), _wanted(proposal)) if one.fields]
     done = not diff(_only(flags.definitions, proposal), _wanted(proposal))
     return Look(tuple(yours), tuple(theirs), done)
+
+
+def _rebased(old: Proposal, now: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """What the proposal wants, with what others changed since."""
+    merged = merge_sets(_base(old), now, old.changes or {})
+    if conflict := next((f"{key} {one.name}" for key, each in merged.items() for one in each.conflicts), ""):
+        raise FlagError("changes", f"Both changed {conflict.strip()}.", "Edit the flag on what is served now.")
+    changes = {key: each.definition for key, each in merged.items() if not same(each.definition, now.get(key))}
+    if not changes:
+        raise NothingToChange
+    for key, body in changes.items():
+        if body is not None:
+            check(key, body)
+    return changes
 
 
 def _open(number: int) -> Proposal:

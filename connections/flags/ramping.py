@@ -30,7 +30,7 @@ def start_ramp(environment_key: str, flag: str, variant: str, steps: Any, *, aut
     UnknownFlag, UnknownVariant, BadRamp, ReasonMissing, or UnderLayer where the flag has a ramp, kill or breaker.
     """
     read = read_steps(steps)
-    arguments = {"flag": flag, "variant": variant, "steps": steps}
+    arguments = {"flag": flag, "variant": variant, "steps": [step.as_json() for step in read]}
     request = Request("ramp_start", author, reason, flag, "ramp_start", arguments)
     with transaction.atomic():
         flags = take(environment_key, request.reason)

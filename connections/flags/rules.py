@@ -13,6 +13,8 @@ from connections.flags.text_patterns import PatternError, compiled
 
 TWO = ("==", "!=", "===", "!==", "in", "starts_with", "ends_with", "matches")
 ORDER = ("<", "<=", ">", ">=")
+MAX_PATTERNS = 20
+"""`matches` in one rule: each may cost some milliseconds."""
 
 
 class RuleError(ValueError):
@@ -22,6 +24,14 @@ class RuleError(ValueError):
 def check_rule(rule: Any, variants: Iterable[str]) -> None:
     """Raises RuleError for the first thing in `rule` that cannot be carried out, or names no variant."""
     _check(rule, frozenset(variants), depth=0, decides=True)
+    if _patterns(rule) > MAX_PATTERNS:
+        raise RuleError(f"matches stands here more than {MAX_PATTERNS} times: use one pattern with | instead")
+
+
+def _patterns(rule: Any) -> int:
+    if isinstance(rule, Mapping):
+        return ("matches" in rule) + sum(map(_patterns, rule.values()))
+    return sum(map(_patterns, rule)) if isinstance(rule, list) else 0
 
 
 def _check(rule: Any, variants: frozenset[str], *, depth: int, decides: bool) -> None:

@@ -107,7 +107,7 @@ def _past_its_date(metadata: Mapping[str, Any], today: date) -> str:
         by = date.fromisoformat(str(metadata.get("removeBy", "")))
     except ValueError:
         return ""
-    return f"to be removed by {by:%Y-%m-%d}" if by < today else ""
+    return f"was to be removed by {by:%Y-%m-%d}" if by < today else ""
 
 
 def _metadata(body: Mapping[str, Any]) -> Mapping[str, Any]:

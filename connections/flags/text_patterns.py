@@ -27,8 +27,9 @@ MAX_PATTERN = 200
 MAX_TEXT = 500
 """Characters of a text; a longer one matches nothing and is not looked at."""
 MAX_STATES = 200
-MAX_REMEMBERED = 2_000
-"""Steps that one pattern remembers; then it forgets them all."""
+MAX_REMEMBERED = 10_000
+"""States in the steps that one pattern remembers, half a megabyte at most; then it forgets them all."""
+MOST_PATTERNS = 128
 _MATCH = 0
 
 
@@ -48,6 +49,7 @@ class Pattern:
     _nodes: list[_Node]
     _first: int
     _remembered: dict[tuple[frozenset[int], str], frozenset[int]] = field(default_factory=dict)
+    _size: int = 0
 
     def found_in(self, text: str) -> bool:
         """Whether the pattern matches anywhere in the text: `^` and `$` tie it to the ends."""
@@ -65,8 +67,10 @@ class Pattern:
         following = self._remembered.get(key)
         if following is None:
             following = self._closure(self._consumed(state, character), at_start=False, at_end=False)
-            if len(self._remembered) >= MAX_REMEMBERED:
+            self._size += len(following) + 1
+            if self._size > MAX_REMEMBERED:
                 self._remembered.clear()
+                self._size = len(following) + 1
             self._remembered[key] = following
         return following
 
@@ -96,7 +100,7 @@ class Pattern:
         return frozenset(found)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=MOST_PATTERNS)
 def compiled(pattern: str) -> Pattern:
     """The pattern, compiled once. Raises PatternError naming what cannot be used."""
     if len(pattern) > MAX_PATTERN:

@@ -5,10 +5,11 @@ from typing import Any
 
 from django.db import transaction
 
-from connections.flags.changing import Request, append, diffs, take
+from connections.flags.changing import Preview, Request, diffs, take
 from connections.flags.errors import StaleVersion
+from connections.flags.making_way import ramps_in_the_way, take_back
 from connections.flags.plans import changes_for
-from connections.flags.reading import definitions_at
+from connections.flags.reading import definitions_at, flag_set
 from connections.flags.versions import diff
 from connections.models import Revision, Version
 
@@ -25,8 +26,16 @@ def values_back(revision: Revision, definitions: Mapping[str, Mapping[str, Any]]
     }
 
 
+def preview_undo(revision: Revision) -> Preview:
+    """What `undo` would do now. Writes nothing."""
+    flags = flag_set(revision.environment_id)
+    changes = changes_for(flags.definitions, values_back(revision, flags.definitions))
+    ends = tuple(ramps_in_the_way(flags, changes))
+    return Preview(flags.environment, flags.version, tuple(diffs(flags, changes)), ends=ends)
+
+
 def undo(revision: Revision, *, author: str, reason: str, expected_version: int) -> Version:
-    """Give back what `revision` changed. An act that goes back: it never waits for a second person.
+    """Give back what `revision` changed, ending the ramps of those flags. It never waits for a second person.
 
     Raises StaleVersion, ReasonMissing or NothingToChange.
     """
@@ -38,4 +47,4 @@ def undo(revision: Revision, *, author: str, reason: str, expected_version: int)
             past = definitions_at(flags.environment, expected_version) if expected_version > 0 else {}
             theirs = diff(past, flags)
             raise StaleVersion(expected_version, flags.version, theirs, diffs(flags, changes))
-        return append(flags, changes, request)
+        return take_back(flags, changes, request)

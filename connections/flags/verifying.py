@@ -15,6 +15,8 @@ from django.utils import timezone
 
 from connections.flags import chain
 from connections.flags.chain import link
+from connections.flags.changing import standing
+from connections.flags.layers import Layer
 from connections.flags.versions import definition_hash, set_hash_of
 from connections.models import AuditRecord, Environment, Revision, Version, VersionChange
 from connections.models.audit import head
@@ -23,6 +25,8 @@ CHUNK = 2000
 SAME_ACT = timedelta(minutes=1)
 """A mark and its audit row were written by one act; rows from before the chain differ by moments."""
 BROUGHT_BY = "readywire"
+LOOKS = 3
+"""Two tables are read one after the other: a change between them is told by looking again."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +111,19 @@ def _environment(key: str, faults: list[Fault]) -> int:
         )
     count = _numbered(key, "version", versions.values(*Version.LINKED, "hash"), faults)
     count += _numbered(key, "revision", revisions.values(*Revision.LINKED, "hash"), faults)
+    faults.extend(_layers(key))
     faults.extend(_definitions(key, version))
     faults.extend(_known_good(key))
     return count
+
+
+def _layers(key: str) -> Iterator[Fault]:
+    """What stands by its rows must be what the served revision says: else a kill was ended, or laid, by nobody."""
+    for _ in range(LOOKS):
+        served = Revision.objects.filter(environment_id=key).order_by("-number").first()
+        if served is None or standing(key) == tuple(map(Layer.from_json, served.layers)):
+            return
+    yield Fault(f"environment {key}", "what lies over its flags is not what its newest revision says")
 
 
 def _numbered(key: str, what: str, rows: Any, faults: list[Fault]) -> int:

@@ -25,9 +25,12 @@ _REFUSALS = {
     400: "The body or a field of it is wrong; the message names the field and the cure.",
     401: "No credential that works.",
     403: "A credential of another kind, or a scope that is too narrow.",
-    404: "No such target or race check.",
-    409: "One is active already, or the target is paused.",
+    404: "No such thing; the message names it.",
+    409: "Not now: one is active already, the target is paused, or somebody came between.",
+    412: "Another version is served than `If-Match` names; the body tells what changed.",
     413: "The body is too large.",
+    422: "The flags do not allow it, or the idempotency key came before with another request.",
+    428: "The version that was seen is missing: `If-Match`, or `expected_version`.",
     429: "Too many requests, or too soon: `Retry-After` says when.",
     503: "The database does not answer yet.",
 }
@@ -46,11 +49,14 @@ def _body() -> bytes:
 
 def document() -> Json:
     """The OpenAPI document."""
+    from dashboard.api import openapi_acting  # it is built with what stands below
+
     return {
         "openapi": "3.1.0",
         "info": {"title": "Readywire", "version": VERSION, "description": "For watched servers and programs."},
-        "paths": {**_definitions(), **_reports(), **_race_checks(), **_ofrep(), **_operations()},
-        "components": {"schemas": _schemas(), "securitySchemes": _credentials()},
+        "paths": {**_definitions(), **_reports(), **_race_checks(), **_ofrep(), **_operations()}
+        | openapi_acting.paths(),
+        "components": {"schemas": _schemas() | openapi_acting.schemas(), "securitySchemes": _credentials()},
     }
 
 

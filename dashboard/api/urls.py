@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from dashboard.api import definitions, events, health, ofrep, openapi, race_checks, reports
+from dashboard.api import definitions, events, flags, health, ofrep, openapi, race_checks, reports, rollback
 
 programs: list[URLPattern | URLResolver] = [
     path("api/v1/openapi.json", openapi.schema, name="openapi"),
@@ -22,4 +22,17 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/targets/<slug:slug>/race-checks", race_checks.start, name="api_race_checks"),
     path("api/v1/targets/<slug:slug>/race-checks/<int:number>", race_checks.read, name="api_race_check"),
     path("api/v1/targets/<slug:slug>/race-checks/<int:number>/cancel", race_checks.cancel, name="api_race_cancel"),
+    path("api/v1/environments", flags.environments, name="api_environments"),
+    path("api/v1/environments/<slug:environment>", flags.environment, name="api_environment"),
+    path("api/v1/environments/<slug:environment>/flags", flags.flags, name="api_flags"),
+    path("api/v1/environments/<slug:environment>/flags/<str:key>/kill", flags.kill, name="api_kill"),
+    path("api/v1/environments/<slug:environment>/flags/<str:key>/lift", flags.lift, name="api_lift"),
+    path("api/v1/environments/<slug:environment>/versions", flags.versions, name="api_versions"),
+    path("api/v1/environments/<slug:environment>/versions/<int:number>", flags.version, name="api_version"),
+    path("api/v1/environments/<slug:environment>/versions/<int:number>/revert", flags.revert, name="api_revert"),
+    path("api/v1/environments/<slug:environment>/versions/<int:number>/known-good", flags.known_good, name="api_good"),
+    path("api/v1/environments/<slug:environment>/revisions", flags.revisions, name="api_revisions"),
+    path("api/v1/environments/<slug:environment>/rollback", rollback.plans, name="api_plans"),
+    path("api/v1/environments/<slug:environment>/rollback/<slug:plan>", rollback.plan, name="api_plan"),
+    path("api/v1/environments/<slug:environment>/rollback/<slug:plan>/drill", rollback.drill, name="api_drill"),
 ]

@@ -109,7 +109,7 @@ def offers(service: Service, setting: Setting) -> list[Offer]:
 
 def setting(target: Target) -> Setting:
     """What a fault would meet now."""
-    served: Mapping[str, object] = flag_set(target.environment_id).definitions.get("readiness-strategy", {})
+    served: Mapping[str, object] = flag_set(target.environment_id).served.get("readiness-strategy", {})
     status = TargetStatus.objects.filter(target=target).values_list("state", flat=True).first()
     return Setting(
         strategy=str(served.get("defaultVariant", "")),

@@ -10,9 +10,11 @@ from django.conf import settings
 from django.template.loader import render_to_string
 
 from connections.flags.reading import flag_set, holders, slowest
+from connections.flags.versions import FlagSet
 from connections.models import Revision
 from dashboard import sentences
 from dashboard.certificates import Told, told
+from dashboard.layer_words import served_variants, served_words
 from dashboard.queries import practice, race_checks
 from dashboard.queries.changes import GOVERNING_FLAGS, last_revisions
 from dashboard.queries.last_slots import figures
@@ -151,7 +153,7 @@ class TargetReader:
         return Governing(
             environment=served.environment,
             revision=served.revision,
-            values=[(key, *_served(served.definitions[key])) for key in _SHOWN_FLAGS if key in served.definitions],
+            values=[(key, *_served(served, key)) for key in _SHOWN_FLAGS if key in served.definitions],
             parameters=served.definitions.get("readiness-parameters", {}).get("defaultVariant", ""),
             servers=_servers(self.target.environment_id, served.revision, now),
         )
@@ -225,10 +227,13 @@ def _state_of(kind: str, slow: bool) -> str:
     return "degraded" if slow else "up"
 
 
-def _served(definition: dict[str, Any]) -> tuple[str, bool]:
-    variant = definition.get("defaultVariant") or "none"
+def _served(flags: FlagSet, key: str) -> tuple[str, bool]:
+    """What is served under what lies over the flag, and whether anybody gets another variant than the safe one."""
+    definition = flags.definitions[key]
     safe = definition.get("metadata", {}).get("safeVariant")
-    return variant, safe is not None and variant != safe
+    layers = [one for one in flags.layers if one.flag == key]
+    unsafe = safe is not None and served_variants(definition, layers) != {safe}
+    return served_words(definition, layers) if layers else definition.get("defaultVariant") or "none", unsafe
 
 
 def _servers(environment: str, revision: int, now: datetime) -> str:

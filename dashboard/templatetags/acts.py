@@ -39,6 +39,12 @@ def moment(at: datetime | str | None) -> SafeString | str:
 
 
 @register.filter
+def grouped(count: int) -> str:
+    """A count with its thousands apart: 41,558."""
+    return f"{count:,}"
+
+
+@register.filter
 def coming(at: datetime | None) -> SafeString | str:
     """A clock time that lies ahead, to the minute; on another day, with its date."""
     if at is None:

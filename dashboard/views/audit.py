@@ -9,6 +9,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from connections.models import AuditRecord, Environment
+from dashboard.layer_words import layer_line
 from dashboard.permissions import VIEWER, require
 from dashboard.queries.trail import trail
 
@@ -19,9 +20,18 @@ WORDS = {
     "flags.plan": "Ran a plan",
     "flags.promotion": "Promoted flags",
     "flags.known_good": "Marked known-good",
-    "server_key.create": "Made a server key",
-    "server_key.rotate": "Rotated a server key",
-    "server_key.revoke": "Revoked a server key",
+    "flags.kill": "Killed a flag",
+    "flags.trip": "Tripped a breaker",
+    "flags.lift": "Lifted",
+    "flags.expiry": "Expired",
+    "flags.ramp_start": "Started a ramp",
+    "flags.ramp_step": "Ramp went on",
+    "flags.ramp_completed": "Ramp completed",
+    "flags.ramp_pause": "Paused a ramp",
+    "flags.ramp_resume": "Resumed a ramp",
+    "flags.ramp_back": "Set a ramp back",
+    "flags.ramp_aborted": "Aborted a ramp",
+    "flags.ramp_reopen": "Reopened a ramp",
     "policy.changed": "Changed a policy",
     "proposal.made": "Proposed",
     "proposal.seconded": "Approved first of two",
@@ -32,10 +42,14 @@ WORDS = {
     "glass.ended": "Ended acting alone",
     "glass.reviewed": "Closed a review",
     "flags.import": "Imported flags",
+    "flags.own_plan": "Ran a plan of their own",
     "flags.drill": "Rehearsed a plan",
     "plan.made": "Made a plan",
     "plan.edited": "Changed a plan",
     "plan.removed": "Removed a plan",
+    "server_key.create": "Made a server key",
+    "server_key.rotate": "Rotated a server key",
+    "server_key.revoke": "Revoked a server key",
     "race_check.started": "Started a race check",
     "race_check.cancelled": "Cancelled a race check",
     "practice.started": "Started a fault",
@@ -117,5 +131,8 @@ def _flat(value: Any, path: str = "") -> dict[str, Any]:
     leaves: dict[str, Any] = {}
     for key, inner in value.items():
         name = f"{path} {key}".strip().removeprefix("flags ").removesuffix(" defaultVariant")
+        if name == "layers":
+            leaves["over the version"] = "; ".join(map(layer_line, inner)) or "nothing"
+            continue
         leaves |= _flat(inner, name) if isinstance(inner, dict) and inner else {name: inner}
     return leaves

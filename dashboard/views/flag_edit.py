@@ -98,7 +98,8 @@ def _edit(request: HttpRequest, stage: Environment, key: str) -> HttpResponse:
         return _page(request, draft, status=422)
     if draft.open_conflicts:
         return _page(request, draft, status=409)
-    return act_page(request, _act(draft, request), preview=request.POST.get("step") == "preview")
+    preview = request.POST.get("step") == "preview"
+    return act_page(request, _act(draft, request, preview=preview), preview=preview)
 
 
 def _draft(request: HttpRequest, stage: Environment, current: FlagSet, key: str) -> Draft:
@@ -140,7 +141,7 @@ def _same_sides(began: Definition | None, theirs: Definition | None) -> bool:
     return began == theirs
 
 
-def _act(draft: Draft, request: HttpRequest) -> Act:
+def _act(draft: Draft, request: HttpRequest, *, preview: bool) -> Act:
     assert draft.merged is not None  # noqa: S101 - asked before
     key, body = draft.form.flag_key, draft.merged.definition
     chosen = {name: str(value) for name, value in request.POST.items() if name.startswith(CHOICE)}
@@ -158,7 +159,7 @@ def _act(draft: Draft, request: HttpRequest) -> Act:
         hidden={**draft.form.hidden(), **chosen, "base": str(draft.base)},
         chips=(),
         page="flags/edit.html",
-        extra={**_context(draft), "asked": True, "problem": _in_the_way(draft.current, key, body)},
+        extra={**_context(draft), "focus_act": preview, "problem": _in_the_way(draft.current, key, body)},
     )
 
 

@@ -10,8 +10,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from connections.flags import control, proposals, reading
 from connections.flags.errors import FlagError, UnknownVersion
+from connections.flags.undoing import preview_undo, values_back
 from connections.flags.undoing import undo as undo_earlier
-from connections.flags.undoing import values_back
 from connections.flags.versions import FlagSet, diff
 from connections.models import Environment, Revision, Version
 from dashboard import queries_flags
@@ -40,6 +40,7 @@ def flags(request: HttpRequest) -> HttpResponse:
         "environments": queries_flags.environments(),
         "state": queries_flags.flags_state(stage.key),
         "rows": queries_flags.flag_rows(current.definitions, laid_over_flags(stage.key)),
+        "next_stage": queries_flags.stage_after(stage),
         "history": history,
         "older": older,
         "known_good": good.number if good else None,
@@ -243,21 +244,16 @@ def _undo_older(stage: Environment, revision: Revision) -> Act:
     values = values_back(revision, reading.flag_set(stage.key).definitions)
     stays = sorted(one["flag"] for one in revision.summary if one["flag"] not in values)
     kept = f" {', '.join(stays)} stays: it was changed again since." if stays else " Later changes of other flags stay."
-    try:
-        preview, problem = control.preview_change(stage.key, values), ""
-    except FlagError as refused:
-        preview, problem = control.preview_change(stage.key, {}), str(refused)
     return Act(
         environment=stage,
         title=f"Undo revision {revision.number}",
         verb=f"Undo revision {revision.number}",
         lede=f"Only what revision {revision.number} changed goes back.{kept}",
-        preview=preview,
+        preview=preview_undo(revision),
         towards=Towards.KNOWN,
         perform=lambda author, reason, expected: undo_earlier(
             revision, author=author, reason=reason, expected_version=expected
         ),
         address=reverse("undo", args=[stage.key, revision.number]),
         back=_page_of(stage),
-        extra={"problem": problem},
     )

@@ -67,6 +67,20 @@ def reject(request: HttpRequest, number: int) -> HttpResponse:
     return HttpResponseRedirect(reverse("proposal", args=[number]))
 
 
+@require(RESPONDER, "proposals")
+@require_POST
+def renew(request: HttpRequest, number: int) -> HttpResponse:
+    """Propose it again on what is served now; another person then approves."""
+    by = person(request).name
+    wanted = _found(number)
+    if wanted.act == "policy" and not allows(person(request), ADMINISTRATOR):
+        return _one(request, wanted, {"form": refusal(ADMINISTRATOR, "policies")}, status=403)
+    if refused := _refused(lambda: proposals.renew(number, by=by)):
+        return _one(request, _found(number), {"form": str(refused)}, status=409)
+    again = Proposal.objects.filter(environment_id=wanted.environment_id, proposed_by=by).latest("pk")
+    return HttpResponseRedirect(reverse("proposal", args=[again.pk]))
+
+
 @require(RESPONDER, "flags")
 @require_http_methods(["GET", "HEAD", "POST"])
 def break_the_glass(request: HttpRequest, environment_key: str) -> HttpResponse:
@@ -160,6 +174,7 @@ def _one(
         "title": told.title_of(wanted),
         "state_words": told.state_of(wanted, now),
         "waits": wanted.waits(now),
+        "expired": wanted.state == Proposal.State.OPEN and not wanted.waits(now),
         "look": proposals.look(wanted),
         "arguments": told.argument_lines(wanted),
         "mine": me.name in (wanted.proposed_by, *wanted.people),

@@ -37,12 +37,12 @@ PAGES = {
     "flags": ("/flags/?env=staging", ("failing", "empty")),
     "rollback": ("/rollback/?env=production", ("failing",)),
     "audit": ("/audit/", ("failing",)),
-    "keys": ("/keys/", ("residents",)),
-    "key-make": ("/keys/make/?env=production", ("residents",)),
     "flag-edit": ("/flags/staging/readiness-strategy/edit/", ("failing",)),
     "proposals": ("/flags/proposals/", ("failing",)),
     "policy": ("/flags/policy/production/", ("residents",)),
     "sessions": ("/sessions/", ("failing",)),
+    "keys": ("/keys/", ("residents",)),
+    "key-make": ("/keys/make/?env=production", ("residents",)),
 }
 
 

@@ -2,15 +2,19 @@
 
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
+from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from connections.flags import control, reading
+from connections.flags import control, proposals, reading
 from connections.flags.evaluation import evaluate
-from connections.models import Overlay, Ramp, Revision
+from connections.models import Environment, Overlay, Ramp, Revision
+from dashboard.queries.changes import changes_in, revisions_between
+from dashboard.sentences import Change
 from probes.engine.outcome import FailureKind
 from probes.recording import record
 from tests.dashboard.test_flags_page import WHY, change, form_of
@@ -56,7 +60,7 @@ def served(environment: str = "staging", flag: str = FLAG) -> str | None:
 def test_the_page_tells_what_is_served_and_offers_the_acts(rosa: Client) -> None:
     page = words(rosa)
     assert "Staging serves dependency_gate under revision 1" in page
-    for part in ("Kill…", "Ramp…", "Promote to staging…", "In each environment", "Production", "safe", "Version 1"):
+    for part in ("Kill…", "Ramp…", "Promote to production…", "In each environment", "Production", "safe", "Version 1"):
         assert part in page
 
 
@@ -98,6 +102,16 @@ def test_the_page_asks_the_database_a_bounded_number_of_times(
     rosa.get(PAGE)
     with django_assert_max_num_queries(40):
         rosa.get(PAGE)
+
+
+def test_rules_stand_in_words_below_what_lies_over_them(rosa: Client) -> None:
+    rule = {"if": [{"==": [{"var": "plan"}, "trial"]}, "immediate", None]}
+    body = {**reading.flag_set("staging").definitions[FLAG], "targeting": rule}
+    control.define("staging", {FLAG: body}, expected_version=1, **WHO)
+    start_ramp()
+    page = words(rosa)
+    assert "ready_ack for 10 %, dependency_gate for the rest beside its rules" in page
+    assert page.index("Ramp 10 %") < page.index("Version 2") < page.index("trial")
 
 
 # Kill and lift
@@ -152,7 +166,7 @@ def test_a_ramp_is_chosen_previewed_and_started(rosa: Client) -> None:
     choice = {"variant": "ready_ack", "steps": "10 % for 10 min\n50 % for 10 min if the guard passes\n100 %"}
     preview = text(rosa.get(f"{PAGE}ramp/", choice)).replace(NBSP, " ")
     assert "dependency_gate ready_ack for 10 %, dependency_gate for the rest" in preview
-    assert "Then 50 % for 10 min if the guard passes. Then 100 %." in preview
+    assert "Then 50 % for 10 min if the guard passes, then 100 %." in preview
     page = rosa.get(f"{PAGE}ramp/", choice)
     answer = rosa.post(f"{PAGE}ramp/", {**form_of(page), **choice, "reason": WHY})
     assert answer["Location"] == "/flags/staging/revisions/2/"
@@ -230,10 +244,30 @@ def test_a_change_of_a_flag_under_a_ramp_names_the_cure_and_a_rollback_ends_it(r
     assert served() == "dependency_gate"
 
 
-def test_an_older_change_of_a_flag_now_under_a_ramp_is_not_undone_beside_it(rosa: Client) -> None:
+def test_undoing_an_older_change_of_a_flag_ends_the_ramp_over_it(rosa: Client) -> None:
     change(FLAG, "immediate")
     start_ramp()
-    assert "has a ramp under way" in words(rosa, "/flags/staging/undo/2/")
+    assert f"The ramp of {FLAG} ends. {FLAG} immediate dependency_gate" in words(rosa, "/flags/staging/undo/2/")
+    act(rosa, "/flags/staging/undo/2/")
+    assert (served(), Ramp.objects.get().state) == ("dependency_gate", "aborted")
+
+
+def test_where_two_people_are_asked_for_a_lift_and_a_ramp_wait_and_a_kill_does_not(rosa: Client) -> None:
+    Environment.objects.filter(key="staging").update(four_eyes=True)
+    control.kill("staging", FLAG, **WHO)
+    for address, sent in (
+        (f"{PAGE}lift/kill/", {}),
+        ("/flags/staging/client-ack/ramp/", {"variant": "off", "steps": "10 % for 5 min\n100 %"}),
+    ):
+        answer = act(rosa, f"{address}?{urlencode(sent)}", **sent)
+        assert answer["Location"].startswith("/flags/proposals/")
+        number = int(answer["Location"].rstrip("/").rpartition("/")[2])
+        proposals.approve(number, by="Ada")
+    assert Revision.objects.get(environment="staging", number=3).approved_by == "Ada"
+    assert (served(), [one.flag for one in reading.flag_set("staging").layers]) == ("dependency_gate", ["client-ack"])
+    finish = act(rosa, "/flags/staging/client-ack/ramp/finish/")
+    proposals.approve(int(finish["Location"].rstrip("/").rpartition("/")[2]), by="Ada")
+    assert (Ramp.objects.get().state, served(flag="client-ack")) == ("completed", "off")
 
 
 # Promotion
@@ -282,3 +316,49 @@ def test_a_promotion_over_a_ramp_is_refused_before_it_is_sent(rosa: Client) -> N
     change(FLAG, "immediate")
     start_ramp("production")
     assert "has a ramp under way" in words(rosa, "/flags/production/promote/")
+
+
+# Elsewhere
+
+
+def test_the_page_of_a_target_tells_what_a_ramp_and_a_kill_serve(rosa: Client) -> None:
+    stored_target()
+    start_ramp()
+    control.kill("staging", "client-ack", **WHO)
+    page = words(rosa, "/targets/chat/")
+    assert f"{FLAG} ready_ack for 10 %, dependency_gate for the rest (not its safe variant)" in page
+    assert "client-ack on for everybody" in page
+    assert f"{FLAG}: ramp to ready_ack started, 10 %" in page
+
+
+def test_a_story_tells_the_kill_and_the_step_of_a_ramp() -> None:
+    start_ramp()
+    control.advance(timezone.now() + timedelta(seconds=601))
+    control.kill("staging", FLAG, **WHO)
+    told = [f"{before}{one.flag}{after}" for one in changes() for before, after in [one.layer or ("", "")]]
+    assert [one.replace(NBSP, " ") for one in told] == [
+        f"{FLAG} was killed",
+        f"the ramp of {FLAG} reached 50 %",
+        f"the ramp of {FLAG} reached 10 %",
+    ]
+
+
+def changes() -> list[Change]:
+    now = timezone.now()
+    rows = revisions_between("staging", now - timedelta(minutes=5), now + timedelta(minutes=5))
+    return [change for row in rows for change in changes_in(row)]
+
+
+def test_the_audit_trail_tells_layers_in_words() -> None:
+    start_ramp()
+    control.kill("staging", "client-ack", **WHO)
+    page = words(signed_in("viewer"), "/audit/")
+    assert f"over the version: {FLAG} ramp 10 % (ready_ack) →" in page
+    assert "Killed a flag client-ack" in page
+
+
+def test_an_emergency_from_a_shell_ends_a_ramp_where_no_version_changes(capsys: pytest.CaptureFixture[str]) -> None:
+    start_ramp()
+    call_command("rollback", "emergency", environment="staging", reason=WHY)
+    assert f"The ramp of {FLAG} ends." in capsys.readouterr().out
+    assert (served(), Ramp.objects.get().state) == ("dependency_gate", "aborted")

@@ -6,6 +6,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from connections.flags import reading
+from connections.flags.verifying import verify
 from connections.models import Version
 from dashboard.management.commands.flags import Command
 from tests.dashboard.test_flags_page import change
@@ -82,6 +83,17 @@ def test_a_bad_file_names_line_and_field_and_changes_nothing(exported: Path) -> 
     assert Version.objects.filter(environment="staging").count() == 1
 
 
+def test_a_flag_does_not_become_one_of_another_type(tmp_path: Path) -> None:
+    file = tmp_path / "flags.json"
+    file.write_text('{"flags": {\n"beta": {"state": "ENABLED", "variants": {"on": true}, "defaultVariant": "on"}}}')
+    call_command("flags", "import", "--environment=staging", str(file), WHY, "--keep-others")
+    file.write_text(file.read_text().replace("true", "1"))
+    with pytest.raises(
+        CommandError, match=r"flags.json, line 2, flags.beta: it is a flag of type boolean, not integer"
+    ):
+        call_command("flags", "import", "--environment=staging", str(file), WHY, "--keep-others")
+
+
 def test_an_import_asks_for_a_reason_and_for_the_version_that_was_meant(exported: Path) -> None:
     file = edited(exported, 'defaultVariant: "on"', "defaultVariant: off")
     with pytest.raises(CommandError, match="A reason is missing"):
@@ -89,6 +101,44 @@ def test_an_import_asks_for_a_reason_and_for_the_version_that_was_meant(exported
     change("client-ack", "off")
     with pytest.raises(CommandError, match="you saw version 1, version 2 is served now"):
         call_command("flags", "import", "--environment=staging", file, WHY, "--expected-version=1")
+
+
+def test_a_flag_is_killed_lifted_and_ramped(capsys: Captured) -> None:
+    change("client-ack", "off")
+    where = ("client-ack", "--environment=staging", "--reason=it does harm here")
+    call_command("flags", "kill", *where, "--for=30m")
+    assert reading.flag_set("staging").served["client-ack"]["defaultVariant"] == "on"
+    call_command("flags", "lift", *where)
+    call_command("flags", "ramp", "start", *where, "--variant=on", "--steps=10,50,100", "--hold=2h")
+    call_command("flags", "ramp", "pause", *where)
+    assert capsys.readouterr().out.splitlines() == [
+        "staging serves version 2, revision 3.",
+        "staging serves version 2, revision 4.",
+        "staging serves version 2, revision 5.",
+        "staging: the ramp of client-ack is paused, 10 %.",
+    ]
+    call_command("flags", "ramp", "finish", *where)
+    assert reading.flag_set("staging").definitions["client-ack"]["defaultVariant"] == "on"
+    assert verify().faults == ()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("kill", "no-flag"), "There is no flag 'no-flag' here"),
+        (("kill", "client-ack", "--for=soon"), "--for: 'soon' is no span"),
+        (("lift", "client-ack"), "No kill lies over client-ack"),
+        (("ramp", "abort", "client-ack"), "client-ack"),
+        (("ramp", "start", "client-ack"), "Say what to ramp"),
+        (("ramp", "start", "client-ack", "--variant=off", "--steps=1,x"), "'1,x' are no percentages"),
+        (("ramp", "start", "client-ack", "--variant=off", "--steps=50,10"), "."),
+    ],
+)
+def test_what_cannot_be_laid_is_said(arguments: tuple[str, ...], told: str) -> None:
+    with pytest.raises(CommandError) as error:
+        call_command("flags", *arguments, "--environment=staging", WHY)
+    assert told in str(error.value)
+    assert reading.environment("staging").revision == 1
 
 
 @pytest.mark.django_db(transaction=True)  # a command closes its connections when it ends

@@ -109,7 +109,7 @@ def test_the_page_lists_what_could_go_with_its_owner() -> None:
     Version.objects.filter(environment="staging", number=2).update(created_at=old)
     told = page(env="staging")
     assert "2 could be removed, 1 of them past the date." in told
-    assert "to be removed by 2020-01-31" in told
+    assert "was to be removed by 2020-01-31" in told
     assert "chat team" in told
     assert "everybody gets on, unchanged for 60 days" in told
     assert "nobody named" in told

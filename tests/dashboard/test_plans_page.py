@@ -130,10 +130,9 @@ def test_a_preview_says_which_ramps_end_and_which_kills_stay(ada: Client, capsys
     steps = [{"percentage": 10, "hold_seconds": 600, "needs_pass": False}]
     control.start_ramp("staging", "readiness-strategy", "immediate", steps, author="mara", reason="trying it out")
     control.kill("staging", "client-ack", author="mara", reason="it does harm")
+    assert "The ramp of readiness-strategy ends." in text(ada.get("/rollback/?env=staging"))
     for address in ("/rollback/?env=staging", "/rollback/staging/emergency/"):
-        page = text(ada.get(address))
-        assert "The ramp of readiness-strategy ends." in page
-        assert "The kill of client-ack stays: on is served until it is lifted." in page
+        assert "The kill of client-ack stays: on is served until it is lifted." in text(ada.get(address))
     call_command("rollback", "emergency", "--environment=staging", "--reason=chat answers vanish")
     assert "The kill of client-ack stays" in capsys.readouterr().out
     assert "Nothing would change: already so." in text(ada.get("/rollback/staging/emergency/"))

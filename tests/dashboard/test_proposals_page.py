@@ -1,11 +1,13 @@
 """Proposals, broken glass, reviews and policies, as people meet them."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client, RequestFactory
+from django.utils import timezone
 
 from connections.flags import control, glass, reading
 from connections.flags.errors import NeedsSecondPerson
@@ -131,7 +133,21 @@ def test_a_stale_proposal_shows_what_changed_and_cannot_be_approved(rosa: Client
     shown = text(ada.get(page))
     assert "Changed meanwhile, so this can no longer be approved:" in shown
     assert "Approve in production" not in shown
+    assert "What it wanted is served already." in shown
     assert ada.post(page + "approve/", {"typed": "production"}).status_code == 409
+    again = rosa.post(page + "renew/")
+    assert again.status_code == 409
+    assert "Nothing would change: already so." in text(again)
+
+
+def test_an_expired_proposal_is_proposed_again(rosa: Client, ada: Client) -> None:
+    page = f"/flags/proposals/{propose(rosa).pk}/"
+    Proposal.objects.update(expires_at=timezone.now() - timedelta(hours=1))
+    assert "expired" in text(ada.get(page))
+    again = ada.post(page + "renew/")["Location"]
+    assert "Another person approves this: Ada proposed it." in text(ada.get(again))
+    rosa.post(again + "approve/", {"typed": "production"})
+    assert served() == "off"
 
 
 def test_undo_and_plans_do_not_wait(rosa: Client, ada: Client) -> None:
@@ -142,6 +158,46 @@ def test_undo_and_plans_do_not_wait(rosa: Client, ada: Client) -> None:
     assert "Undo revision 2 in production" in text(page)
     rosa.post(address, {**hidden_fields(page, "act-form"), "reason": WHY, "ticked": "yes"})
     assert served() == "on"
+
+
+STRATEGY = "/flags/production/readiness-strategy/"
+RAMP = {"variant": "ready_ack", "steps": "10 % for 10 min\n100 %"}
+
+
+def approve_latest(ada: Client) -> None:
+    ada.post(f"/flags/proposals/{Proposal.objects.latest('pk').pk}/approve/", {"typed": "production"})
+
+
+def layers() -> list[str]:
+    return [layer.kind for layer in reading.flag_set("production").layers]
+
+
+def test_a_kill_is_laid_at_once_and_lifting_it_or_undoing_it_waits(rosa: Client, ada: Client) -> None:
+    for address in (f"{STRATEGY}lift/kill/", "/flags/production/undo/2/"):
+        if not layers():
+            page = rosa.get(f"{STRATEGY}kill/")
+            rosa.post(f"{STRATEGY}kill/", {**hidden_fields(page, "act-form"), "reason": WHY, "ticked": "yes"})
+        assert layers() == ["kill"]
+        page = rosa.get(address)
+        assert "Propose to" in text(page)
+        rosa.post(address, {**hidden_fields(page, "act-form"), "reason": WHY})
+        assert layers() == ["kill"]
+    approve_latest(ada)
+    assert layers() == []
+
+
+def test_a_ramp_is_started_by_two(rosa: Client, ada: Client) -> None:
+    page = rosa.get(f"{STRATEGY}ramp/", RAMP)
+    assert "Propose to start the ramp of readiness-strategy in production" in text(page)
+    answer = rosa.post(f"{STRATEGY}ramp/", {**hidden_fields(page, "act-form"), **RAMP, "reason": WHY})
+    assert "ready_ack" in text(ada.get(answer["Location"]))
+    assert layers() == []
+    approve_latest(ada)
+    assert layers() == ["ramp"]
+    abort = f"{STRATEGY}ramp/abort/"
+    page = rosa.get(abort)
+    rosa.post(abort, {**hidden_fields(page, "act-form"), "reason": WHY, "ticked": "yes"})
+    assert layers() == []
 
 
 # Breaking the glass

@@ -3,7 +3,6 @@
 Everything is real: the processes of `make serve`, Redis, Celery, sockets, and a browser in which a person acts.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,6 @@ from playwright.sync_api import Page, expect
 
 from tests.end_to_end.conftest import SignedIn
 from tests.support.product import Product
-from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.browser]
 SEEN_SECONDS = 60_000
@@ -74,39 +72,6 @@ def test_the_next_probes_name_the_strategy_and_revision_that_served_them(product
     """The target page's last probes carry the variant that the server told."""
     page.goto(f"{product.url}/targets/production-chat/")
     expect(page.get_by_text("dependency_gate").first).to_be_visible(timeout=SEEN_SECONDS)
-
-
-def held_by_new_connections(product: Product) -> int:
-    """The flags revision that the staging service stamps on a connection opened now, once it has fetched one."""
-    held: list[int] = []
-
-    def stamped() -> bool:
-        told = json.loads(product.manage("probe", "staging-chat", "--json").stdout.splitlines()[0])["flags_revision"]
-        held[:] = [] if told is None else [int(told)]
-        return bool(held)
-
-    wait_until(stamped, seconds=30, what="the staging service has fetched its flags")
-    return held[0]
-
-
-def test_a_rollback_takes_effect_while_redis_and_the_workers_stand_still(product: Product) -> None:
-    """Only the database is needed: the services have the revision by polling. Pressing twice changes nothing."""
-    before = held_by_new_connections(product)
-    stopped = [psutil.Process(product.child_id(name)) for name in ("redis", "worker")]
-    for process in stopped:
-        process.suspend()
-    try:
-        changed = product.manage(
-            "rollback", "phase-1", "--environment", "staging", "--reason", "Validation rejects good connections"
-        )
-        assert changed.returncode == 0, changed.stderr
-        wait_until(lambda: held_by_new_connections(product) == before + 1, 20, "new connections use the rollback")
-        again = product.manage("rollback", "phase-1", "--environment", "staging", "--reason", "Pressed twice by me")
-        assert again.returncode == 0
-        assert "already so" in again.stdout
-    finally:
-        for process in stopped:
-            process.resume()
 
 
 def test_after_a_stop_of_redis_and_the_worker_the_overview_recovers_by_itself(product: Product, page: Page) -> None:

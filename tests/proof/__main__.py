@@ -104,6 +104,14 @@ def _model(run: Run) -> list[Verdict]:
     )
 
 
+def _killed(run: Run) -> list[Verdict]:
+    times = "1" if run.quick else "25"
+    return verdicts.exit_status(
+        "killed", f"{4 * int(times)} kills of the recorder: each outcome once",
+        *run.module("pytest", "-q", "tests/probes/test_killed.py", "-k", "recorder_at_random", **{VARIABLE: times}),
+    )  # fmt: skip
+
+
 def _memory(run: Run) -> list[Verdict]:
     return verdicts.memory(run.report("benchmarks.hostile_memory", "--rounds", "1" if run.quick else "10"))
 
@@ -142,6 +150,7 @@ PROOFS: dict[str, Callable[[Run], list[Verdict]]] = {
     "restart": _restart,
     "fuzz": _fuzz,
     "model": _model,
+    "killed": _killed,
     "memory": _memory,
     "toggle": _toggle,
     "propagation": _propagation,

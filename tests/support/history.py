@@ -152,10 +152,12 @@ class History:
         self.behaviours[target.pk], self.targets[target.pk] = behaviour, target
         return target
 
-    def fill(self, start: datetime, end: datetime, step: timedelta = timedelta(seconds=10)) -> None:
-        """Record every slot in (start, end], in batches as a recorder would have."""
+    def fill(self, start: datetime, end: datetime, step: timedelta = timedelta(minutes=1)) -> None:
+        """Record every slot in (start, end], in batches as a recorder that is behind would have."""
+        turns = [regime.at for server in self.servers for regime in server.regimes]
         while start < end:
-            upto = min(start + step, end)
+            # No batch holds both what was before a change and what came after it.
+            upto = min(start + step, end, *(turn for turn in turns if turn > start))
             record(self._entries(start, upto), now=upto)
             for server in self.servers:
                 server.tell(upto)

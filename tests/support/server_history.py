@@ -39,13 +39,15 @@ class ReportingServer:
         self.chance = random.Random(self.instance)
 
     def tell(self, now: datetime) -> None:
-        """Report, if the last report is `EVERY` ago."""
-        if self.told_at is not None and now - self.told_at < EVERY:
+        """Report what ended since the last report, if that is `EVERY` ago."""
+        due = 1 if self.told_at is None else (now - self.told_at) // EVERY
+        if not due:
             return
         began = self.regimes[0].at
         regime = [each for each in self.regimes if each.at <= now or each.at == began][-1]
-        for _ in range(self.chance.randint(self.per_report // 2, self.per_report * 2)):
-            self._end(regime)
+        for _ in range(due):
+            for _ in range(self.chance.randint(self.per_report // 2, self.per_report * 2)):
+                self._end(regime)
         self.told_at = now
         report = reports.Report(
             instance=self.instance,

@@ -1,11 +1,12 @@
 """flagd's JSON (flagd.dev/schema/v0/flags.json), out and in. Pure.
 
-In: `$ref` to `$evaluators` is written out, and the set's metadata goes to each flag that has no own. Out: neither.
+In: flags by key or as a list; `$ref` to `$evaluators` is written out, and the set's metadata goes to each flag that has
+no own. Out: by key, with neither.
 """
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from json.decoder import scanstring  # type: ignore[attr-defined]  # undocumented, and there since Python 2.6
 from typing import Any
@@ -35,8 +36,10 @@ def read_flagd(text: str) -> Parsed:
     """The flag set in `text`. Raises BadFile with line and field."""
     lines = cache(lambda: _Lines(text))
 
-    def line(path: Path) -> int:
+    def read_line(path: Path) -> int:
         return lines().at.get(path, 0)
+
+    line: Callable[[Path], int] = read_line
 
     top = _loaded(size_checked(text), lines)
     if not isinstance(top, dict):
@@ -44,11 +47,35 @@ def read_flagd(text: str) -> Parsed:
     for name in top:
         if name not in _TOP:
             raise BadFile(Place((name,), line((name,))), f"no field of flagd's format. It has {', '.join(_TOP)}")
+    if isinstance(top.get("flags"), list):
+        line = _named(top, line)
     for name in ("flags", "$evaluators", "metadata"):
         if not isinstance(top.get(name, {}), dict) or (name == "flags" and name not in top):
             raise BadFile(Place((name,), line((name,)) or 1), f"{name} is an object")
     flags = {key: _written_out(key, body, top, line) for key, body in top["flags"].items()}
     return Parsed(flags, line)
+
+
+def _named(top: dict[str, Any], line: Callable[[Path], int]) -> Callable[[Path], int]:
+    """flagd's other form, a list of flags with their keys: turned into the first form. Returns where its lines are."""
+    places: dict[str, int] = {}
+    flags: dict[str, Any] = {}
+    for number, body in enumerate(top["flags"]):
+        place = Place(("flags", number), line(("flags", number)))
+        if not isinstance(body, dict) or not isinstance(body.get("key"), str):
+            raise BadFile(place, "a flag in a list is an object with its key")
+        if body["key"] in flags:
+            raise BadFile(place, f"{body['key'][:100]} stands there twice")
+        places[body["key"]] = number
+        flags[body["key"]] = {name: value for name, value in body.items() if name != "key"}
+    top["flags"] = flags
+
+    def by_key(path: Path) -> int:
+        return line(
+            (path[0], places.get(str(path[1]), -1), *path[2:]) if len(path) > 1 and path[0] == "flags" else path
+        )
+
+    return by_key
 
 
 def lines_in(text: str) -> Mapping[Path, int]:

@@ -63,8 +63,13 @@ def checked(parsed: Parsed) -> dict[str, Definition]:
         try:
             check(key, definition)
         except BadDefinition as error:
-            raise BadFile(parsed.place(key, *_field(error, definition)), _told(error)) from None
+            raise blamed(parsed, error) from None
     return dict(parsed.flags)
+
+
+def blamed(parsed: Parsed, error: BadDefinition) -> BadFile:
+    """The place in the file of what is wrong with one of its definitions."""
+    return BadFile(parsed.place(error.flag, *_field(error, parsed.flags.get(error.flag, {}))), _told(error))
 
 
 def _told(error: BadDefinition) -> str:

@@ -5,10 +5,10 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from dashboard.management.flag_verbs import Verb, files
+from dashboard.management.flag_verbs import Verb, files, laying, promoting
 from dashboard.management.usage import OneLineCommand, UsageError
 
-VERBS: Mapping[str, Verb] = {verb.name: verb for verb in (*files.VERBS,)}
+VERBS: Mapping[str, Verb] = {verb.name: verb for verb in (*files.VERBS, *laying.VERBS, *promoting.VERBS)}
 
 
 class Command(OneLineCommand):

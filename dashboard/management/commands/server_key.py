@@ -22,12 +22,12 @@ class Command(OneLineCommand):
         parser.add_argument("prefix", nargs="?", default="", help="rotate, revoke: the key's beginning, from list")
         parser.add_argument("--environment", help="development | staging | production")
         parser.add_argument("--name", help="create: what the key is for")
-        parser.add_argument("--scope", default="server", help="create: server | read (evaluates over OFREP, no more)")
-        parser.add_argument("--grace", metavar="HOURS", help="rotate: the old key ends by itself after so many hours")
-        parser.add_argument("--reason", default="", help="what the audit trail says why")
         parser.add_argument(
             "--tag", action="append", default=[], help="create: only flags with this tag, and those without any"
         )
+        parser.add_argument("--scope", default="server", help="create: server | read (evaluates over OFREP, no more)")
+        parser.add_argument("--grace", metavar="HOURS", help="rotate: the old key ends by itself after so many hours")
+        parser.add_argument("--reason", default="", help="what the audit trail says why")
         parser.add_argument("--author", default=author(), help="who the audit trail names (default: this account)")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -44,9 +44,15 @@ class Command(OneLineCommand):
             raise UsageError("Name the server, in at most 100 characters: --name chat-1.")
         if scope not in ServerKey.Scope.values:
             raise UsageError("Choose what it may do: --scope server, or --scope read.")
-        who = {"author": options["author"], "reason": options["reason"]}
         try:
-            _, key = keys.create(environment, name, scope=scope, tags=options["tag"], **who)
+            _, key = keys.create(
+                environment,
+                name,
+                author=options["author"],
+                reason=options["reason"],
+                scope=scope,
+                tags=options["tag"],
+            )
         except TagError as error:
             raise UsageError(f"--tag: {error}.") from None
         self.stdout.write(key)
@@ -57,9 +63,9 @@ class Command(OneLineCommand):
             rows = rows.filter(environment=reading.environment(options["environment"]))
         for row in rows:
             told = [row.prefix, row.environment_id, row.name]
+            told += [f"tags {', '.join(row.tags)}"] if row.tags else []
             told += ["read-only"] if row.scope == ServerKey.Scope.READ else []
             told += [f"replaces {row.replaces.prefix}"] if row.replaces else []
-            told += [f"tags {', '.join(row.tags)}"] if row.tags else []
             self.stdout.write("  ".join([*told, _state(row)]))
 
     def _rotate(self, options: dict[str, Any]) -> None:

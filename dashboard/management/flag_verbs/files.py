@@ -9,8 +9,8 @@ from django.core.management.base import BaseCommand, CommandParser
 from connections.flags import reading
 from connections.flags.changing import check_reason
 from connections.flags.control import Preview
-from connections.flags.errors import NothingToChange
-from connections.flags.files import FORMATS, BadFile, checked
+from connections.flags.errors import BadDefinition, NothingToChange
+from connections.flags.files import FORMATS, BadFile, blamed, checked
 from connections.flags.importing import import_flags, preview_import
 from connections.flags.versions import Definition
 from connections.models import Revision
@@ -60,16 +60,14 @@ def _export(command: BaseCommand, options: dict[str, Any]) -> None:
 
 def _diff(command: BaseCommand, options: dict[str, Any]) -> None:
     """Exit status 1 where the file differs, as diff(1) has it."""
-    definitions = _read(options)
-    preview = preview_import(options["environment"], definitions, keep_others=options["keep_others"])
+    _, preview = _previewed(options)
     if _shown(command, preview, options):
         raise SystemExit(1)
 
 
 def _import(command: BaseCommand, options: dict[str, Any]) -> None:
     environment, keep_others = options["environment"], options["keep_others"]
-    definitions = _read(options)
-    preview = preview_import(environment, definitions, keep_others=keep_others)
+    definitions, preview = _previewed(options)
     if not preview.diffs:
         _shown(command, preview, options)
         return
@@ -113,19 +111,31 @@ def _format(options: dict[str, Any]) -> str:
     return named or ("flagd" if options["file"].endswith(".json") else "yaml")
 
 
-def _read(options: dict[str, Any]) -> dict[str, Definition]:
-    """The definitions of the file. Raises UsageError naming file, line and field."""
-    name = options["file"]
+def _previewed(options: dict[str, Any]) -> tuple[dict[str, Definition], Preview]:
+    """The definitions of the file, and what they would change. Raises UsageError naming file, line and field."""
+    name = "standard input" if options["file"] == "-" else options["file"]
+    try:
+        parsed = FORMATS[_format(options)][0](_text(options["file"]))
+        definitions = checked(parsed)
+        try:
+            preview = preview_import(options["environment"], definitions, keep_others=options["keep_others"])
+        except BadDefinition as error:  # fine by itself, and no successor of what is served
+            raise blamed(parsed, error) from error
+    except BadFile as error:
+        raise UsageError(f"{name}, {error}") from error
+    return definitions, preview
+
+
+def _text(name: str) -> str:
     try:
         raw = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-        return checked(FORMATS[_format(options)][0](raw.decode("utf-8-sig")))
     except OSError as error:
         raise UsageError(f"{name} cannot be read: {error.strerror}.") from error
+    try:
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise UsageError(f"{name}, line {line}: no UTF-8. Nothing was changed.") from error
-    except BadFile as error:
-        raise UsageError(f"{'standard input' if name == '-' else name}, {error}") from error
 
 
 VERBS = (

@@ -8,13 +8,14 @@ import pytest
 from django.apps import apps
 from django.db import connection, transaction
 from django.db import connections as database_connections
-from hypothesis import given
+from django.utils import timezone
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connections.flags import chain, control
 from connections.flags.verifying import verify
 from connections.flags.versions import canonical_json
-from connections.models import AuditHead, AuditRecord, Environment, Revision, Version
+from connections.models import AuditHead, AuditRecord, Environment, Overlay, Revision, Version
 from tests.connections.flags.conftest import Flags
 
 
@@ -130,6 +131,18 @@ def test_a_changed_or_deleted_version_or_revision_is_named(used: Flags, statemen
     assert broken()[0].startswith(f"{named}: ")
 
 
+def test_a_kill_that_was_lifted_or_laid_behind_the_products_back_is_named(used: Flags) -> None:
+    named = ["environment staging: what lies over its flags is not what its newest revision says"]
+    control.kill("staging", "client-ack", author="mara", reason="it does harm")
+    assert broken() == []
+    Overlay.objects.update(ended_at=timezone.now())
+    assert broken() == named
+    Overlay.objects.update(ended_at=None, variant="off")
+    assert broken() == named
+    Overlay.objects.update(variant="on")
+    assert broken() == []
+
+
 def test_a_definition_that_was_changed_or_taken_away_is_named(used: Flags) -> None:
     change = Version.objects.get(environment="staging", number=2).changes.get()
     assert change.definition is not None
@@ -149,6 +162,14 @@ def test_a_known_good_mark_that_nobody_made_is_named(used: Flags) -> None:
     assert broken() == ["version 3 of staging: alice did not mark it known-good"]
     Version.objects.filter(environment="staging").update(known_good_at=None)
     assert broken() == ["environment staging: its known-good mark is gone"]
+
+
+def test_numbers_that_a_database_writes_otherwise_are_unbroken(used: Flags) -> None:
+    values = {"a": 1e16, "b": -0.0, "c": 1e23, "d": 1e-7, "e": 1.0, "f": 10**30, "g": 5e-324}
+    body = {"state": "ENABLED", "variants": {"on": values}, "defaultVariant": "on"}
+    control.define("staging", {"figures": body}, author="alice", reason="what numbers do", expected_version=5)
+    AuditRecord.objects.create(actor="alice", action="x", before=values, after={"é\u2028": ["\t", None, True]})
+    assert broken() == []
 
 
 def test_rows_cannot_be_saved_again(used: Flags) -> None:
@@ -210,6 +231,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
+@settings(deadline=None)
 def test_canonical_json_is_the_same_again(value: object) -> None:
     text = canonical_json(value)
     assert canonical_json(json.loads(text)) == text

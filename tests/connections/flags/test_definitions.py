@@ -90,6 +90,7 @@ def test_keys_that_clients_cannot_ask_for_are_refused(key: str) -> None:
         ({"targeting": {"if": [{"sem_ver": [{"var": "v"}, ">=", "1.x"]}, "on"]}}, "'1.x' is no version"),
         ({"targeting": {"if": [{"starts_with": [{"var": "v"}]}, "on"]}}, "starts_with compares 2 values, not 1"),
         ({"targeting": {"if": [{"<": [1]}, "on"]}}, "compares 2 values, or one between"),
+        ({"targeting": {"or": [{"matches": [{"var": "v"}, "a"]}] * 21}}, "more than 20 times"),
         ({"schema": True}, "schema is an object"),
         ({"schema": {"type": "bool"}}, "schema.type: 'bool' is not valid"),
         ({"schema": {"type": "string"}}, "variants.on: True is not of type 'string'"),

@@ -1,11 +1,13 @@
 """Two people for what is new: proposals, approvals, breaking the glass, and what never waits."""
 
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pytest
+from django.db import connections as database_connections
 from django.utils import timezone
 
 from connections.flags import control, glass, policy, proposals, reading, undoing
@@ -153,6 +155,80 @@ def test_changes_of_other_flags_do_not_make_it_stale(production: Flags) -> None:
     proposals.approve(proposed({"client-ack": "off"}, author="Mara").pk, by="Ada")
     proposals.approve(proposal.pk, by="Ada")
     assert (production.served("readiness-strategy"), production.served("client-ack")) == ("immediate", "off")
+
+
+def defined(author: str, body: dict[str, Any], *, version: int) -> Proposal:
+    wish = {"greeting": body}
+    act = partial(control.define, "production", wish, author=author, reason=WHY, expected_version=version)
+    return proposals.propose(refused(act), by_person=True)
+
+
+def test_a_stale_proposal_is_proposed_again_with_what_others_changed(production: Flags) -> None:
+    body: dict[str, Any] = {"state": "ENABLED", "variants": {"a": "A", "b": "B"}, "defaultVariant": "a"}
+    proposals.approve(defined("Mara", body, version=1).pk, by="Ada")
+    mine = defined("Rosa", {**body, "metadata": {"owner": "web"}}, version=2)
+    proposals.approve(defined("Mara", {**body, "defaultVariant": "b"}, version=2).pk, by="Ada")
+    again = proposals.renew(mine.pk, by="Rosa")
+    assert proposals.found(mine.pk).state == Proposal.State.WITHDRAWN
+    proposals.approve(again.pk, by="Ada")
+    assert reading.flag_set("production").definitions["greeting"] == {
+        **body,
+        "defaultVariant": "b",
+        "metadata": {"owner": "web"},
+    }
+
+
+def test_where_both_changed_one_field_it_is_not_proposed_again(production: Flags) -> None:
+    mine = proposed()
+    proposals.approve(proposed({"readiness-strategy": "fixed_delay"}, author="Mara").pk, by="Ada")
+    with pytest.raises(FlagError, match="Both changed readiness-strategy defaultVariant"):
+        proposals.renew(mine.pk, by="Rosa")
+    assert proposals.found(mine.pk).state == Proposal.State.OPEN
+    alike = proposed({"client-ack": "off"})
+    proposals.approve(proposed({"client-ack": "off"}, author="Mara").pk, by="Ada")
+    with pytest.raises(NothingToChange):
+        proposals.renew(alike.pk, by="Rosa")
+
+
+def test_an_expired_proposal_is_proposed_again_by_whoever_wants_it(production: Flags) -> None:
+    old = proposed()
+    Proposal.objects.update(expires_at=timezone.now() - timedelta(hours=1))
+    again = proposals.renew(old.pk, by="Ada")
+    with pytest.raises(SamePerson):
+        proposals.approve(again.pk, by="Ada")
+    proposals.approve(again.pk, by="Rosa")
+    assert production.served("readiness-strategy") == "immediate"
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_of_many_who_decide_at_once_one_does() -> None:
+    Environment.objects.filter(key="production").update(four_eyes=True)
+    number = proposed().pk
+    start = threading.Barrier(6)
+    results: list[str] = []
+
+    def decide(person: int) -> None:
+        start.wait(10)
+        try:
+            if person % 2:
+                proposals.approve(number, by=f"person {person}")
+            else:
+                proposals.reject(number, by=f"person {person}", reason="not at this hour")
+            results.append("done")
+        except ProposalClosed:
+            results.append("closed")
+        finally:
+            database_connections.close_all()
+
+    threads = [threading.Thread(target=decide, args=(person,)) for person in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(results) == ["closed"] * 5 + ["done"]
+    approved = proposals.found(number).state == Proposal.State.APPROVED
+    assert reading.current_version("production").number == (2 if approved else 1)
+    assert verify().faults == ()
 
 
 def test_going_back_never_waits(production: Flags) -> None:

@@ -58,7 +58,7 @@ RULED = flag(targeting={"if": [{"var": "beta"}, "on", "off"]})
         ]),
         (flag(metadata={"permanent": True}), {"evaluated": 50}, []),
         (flag(), {"key": "client-ack", "evaluated": None}, []),
-        (flag(metadata={"permanent": True, "removeBy": "2027-02-28"}), {}, ["to be removed by 2027-02-28"]),
+        (flag(metadata={"permanent": True, "removeBy": "2027-02-28"}), {}, ["was to be removed by 2027-02-28"]),
         (flag(metadata={"permanent": True, "removeBy": "2027-03-01"}), {}, []),
         (flag(metadata={"permanent": True, "removeBy": "soon"}), {}, []),
     ],
