@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import redis
 from django.db import connections as database_connections
-from pytest_django.plugin import blocking_manager_key
+from pytest_django.plugin import DjangoDbBlocker, blocking_manager_key
 
+from tests.support.seeds import Seeds, empty_quickly
 from tests.support.servers import free_port, redis_server_binary
 from tests.support.waiting import wait_until
 
@@ -46,18 +47,31 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.django_db(transaction=True, serialized_rollback=True), append=False)
 
 
+_seeds = pytest.StashKey[Seeds]()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
     """After a test that committed, whatever test comes next finds again what the migrations seeded."""
     yield
     if nextitem is None:
         return  # The test database is gone: what "default" names now is a person's own.
-    database = database_connections["default"]
-    seeded = getattr(database, "_test_serialized_contents", None)
-    if _commits(item) and seeded is not None:
+    if _commits(item) and (seeds := item.config.stash.get(_seeds, None)):
         with item.config.stash[blocking_manager_key].unblock():
-            database.creation.deserialize_db_from_string(seeded)
-            database.close()
+            seeds.restore()
+            database_connections["default"].close()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker, pytestconfig: pytest.Config) -> None:
+    """Remember what the migrations seeded; a test that commits is cleaned up after by pytest_runtest_teardown alone."""
+    database = database_connections["default"]
+    with django_db_blocker.unblock():
+        pytestconfig.stash[_seeds] = Seeds(database)
+        database.close()
+    database.creation.deserialize_db_from_string = lambda data: None  # type: ignore[method-assign]
+    if database.vendor == "postgresql":
+        empty_quickly(database)
 
 
 @pytest.fixture(scope="session")

@@ -83,10 +83,12 @@ def by_method(**views: View) -> View:
     def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         view = guarded.get("GET" if request.method == "HEAD" else str(request.method))
         if view is None:
-            answer = error(405, "method", f"Use {allowed} here.")
-            answer["Allow"] = allowed
-            return answer
-        return view(request, *args, **kwargs)
+            refused = error(405, "method", f"Use {allowed} here.")
+            refused["Allow"] = allowed
+            return refused
+        answer = view(request, *args, **kwargs)
+        answer.headers.setdefault("Cache-Control", "no-cache")
+        return answer
 
     return answered
 

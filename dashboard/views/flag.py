@@ -9,6 +9,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from connections.flags import clock
 from connections.flags.errors import BadRamp
+from connections.flags.targeting_words import rules_in_words
 from connections.models import Environment, Overlay
 from dashboard import layer_acts, queries_flags
 from dashboard.acts import act_page
@@ -32,6 +33,8 @@ def flag(request: HttpRequest, environment_key: str, flag_key: str) -> HttpRespo
         "environment": place.stage,
         "place": place,
         "row": queries_flags.flag_rows({flag_key: place.definition})[0],
+        "rules": rules_in_words(place.definition) if place.definition.get("targeting") else [],
+        "owner": place.definition.get("metadata", {}).get("owner", ""),
         "values": _values(place.definition),
         "state": queries_flags.flags_state(environment_key),
         "laid": flag_page.below(place.definition, laid),
@@ -73,7 +76,8 @@ def ramp(request: HttpRequest, environment_key: str, flag_key: str) -> HttpRespo
     """Choose a variant and steps, see what they mean, start. GET previews: the choice is an address like any other."""
     place = _place(environment_key, flag_key)
     sent = request.POST if request.method == "POST" else request.GET
-    variant, lines = sent.get("variant", ""), sent.get("steps", "")[:2000]
+    lines = dict(PRESETS).get(sent.get("preset", ""), sent.get("steps", "")[:2000])
+    variant = sent.get("variant", "")
     steps, problem = _read(place, variant, lines)
     act = layer_acts.start_act(place, variant, steps, lines, problem)
     choices = [name for name in place.definition["variants"] if name != place.definition.get("defaultVariant")]

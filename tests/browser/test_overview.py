@@ -104,8 +104,9 @@ def test_nothing_shifts_while_numbers_change(web: Site) -> None:
 def test_a_new_target_appears_without_a_reload_even_while_somebody_points_at_a_row(web: Site) -> None:
     """And one that is taken away goes. The rows that were there stay the same elements in the same places."""
     page = live(web.visit("Vera", "viewer"))
+    # From here on nothing is sorted: read before, the order could be another by the time a slow machine points.
+    page.locator(".target:not([hidden])").nth(1).hover()
     before = order(page)
-    page.locator(row(before[1])).hover()
     page.evaluate("slug => { window.kept = document.querySelector(slug) }", row(before[1]))
     make(web.daphne, "target", "--slug", "newcomer")
     expect(page.locator(f"{row('newcomer')} .state")).to_have_text("Not probed yet")

@@ -104,6 +104,16 @@ def test_the_page_asks_the_database_a_bounded_number_of_times(
         rosa.get(PAGE)
 
 
+def test_rules_stand_in_words_below_what_lies_over_them(rosa: Client) -> None:
+    rule = {"if": [{"==": [{"var": "plan"}, "trial"]}, "immediate", None]}
+    body = {**reading.flag_set("staging").definitions[FLAG], "targeting": rule}
+    control.define("staging", {FLAG: body}, expected_version=1, **WHO)
+    start_ramp()
+    page = words(rosa)
+    assert "ready_ack for 10 %, dependency_gate for the rest beside its rules" in page
+    assert page.index("Ramp 10 %") < page.index("Version 2") < page.index("trial")
+
+
 # Kill and lift
 
 

@@ -160,6 +160,46 @@ def test_undo_and_plans_do_not_wait(rosa: Client, ada: Client) -> None:
     assert served() == "on"
 
 
+STRATEGY = "/flags/production/readiness-strategy/"
+RAMP = {"variant": "ready_ack", "steps": "10 % for 10 min\n100 %"}
+
+
+def approve_latest(ada: Client) -> None:
+    ada.post(f"/flags/proposals/{Proposal.objects.latest('pk').pk}/approve/", {"typed": "production"})
+
+
+def layers() -> list[str]:
+    return [layer.kind for layer in reading.flag_set("production").layers]
+
+
+def test_a_kill_is_laid_at_once_and_lifting_it_or_undoing_it_waits(rosa: Client, ada: Client) -> None:
+    for address in (f"{STRATEGY}lift/kill/", "/flags/production/undo/2/"):
+        if not layers():
+            page = rosa.get(f"{STRATEGY}kill/")
+            rosa.post(f"{STRATEGY}kill/", {**hidden_fields(page, "act-form"), "reason": WHY, "ticked": "yes"})
+        assert layers() == ["kill"]
+        page = rosa.get(address)
+        assert "Propose to" in text(page)
+        rosa.post(address, {**hidden_fields(page, "act-form"), "reason": WHY})
+        assert layers() == ["kill"]
+    approve_latest(ada)
+    assert layers() == []
+
+
+def test_a_ramp_is_started_by_two(rosa: Client, ada: Client) -> None:
+    page = rosa.get(f"{STRATEGY}ramp/", RAMP)
+    assert "Propose to start the ramp of readiness-strategy in production" in text(page)
+    answer = rosa.post(f"{STRATEGY}ramp/", {**hidden_fields(page, "act-form"), **RAMP, "reason": WHY})
+    assert "ready_ack" in text(ada.get(answer["Location"]))
+    assert layers() == []
+    approve_latest(ada)
+    assert layers() == ["ramp"]
+    abort = f"{STRATEGY}ramp/abort/"
+    page = rosa.get(abort)
+    rosa.post(abort, {**hidden_fields(page, "act-form"), "reason": WHY, "ticked": "yes"})
+    assert layers() == []
+
+
 # Breaking the glass
 
 

@@ -1,7 +1,6 @@
 """Race checks through the whole product: asked over REST, run by the worker beside its slots, read as reports."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,9 +16,9 @@ SEEN_MILLISECONDS = 120_000
 """How long a slow machine may take."""
 
 
-@pytest.fixture
-def product(tmp_path: Path) -> Iterator[Product]:
-    product = Product(tmp_path, RACE_CHECK_PAUSE_SECONDS="1")
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    product = Product(tmp_path_factory.mktemp("product"), RACE_CHECK_PAUSE_SECONDS="1")
     try:
         product.wait_ready()
         yield product

@@ -31,6 +31,17 @@ def started() -> Iterator[list[Product]]:
                 child.kill()
 
 
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """One for the tests after which it runs on."""
+    product = Product(tmp_path_factory.mktemp("running"))
+    try:
+        product.wait_ready()
+        yield product
+    finally:
+        product.stop()
+
+
 def test_it_prints_a_line_per_process_and_ctrl_c_leaves_none(tmp_path: Path, started: list[Product]) -> None:
     """Every process is named with its state; after Ctrl-C all are gone and the exit status is 0."""
     product = Product(tmp_path)
@@ -67,17 +78,15 @@ def test_a_killed_parent_leaves_no_child_and_a_new_start_reuses_the_data(
     assert second.stop() == 0
 
 
-def test_a_child_that_dies_is_restarted_and_the_state_file_says_so(tmp_path: Path, started: list[Product]) -> None:
+def test_a_child_that_dies_is_restarted_and_the_state_file_says_so(running: Product) -> None:
     """The recorder is killed: the console names it as restarting, then it runs again as another process."""
-    product = Product(tmp_path)
-    started.append(product)
-    product.wait_ready()
+    product = running
     product.wait_line(r"^  recorder +running")
     before = product.child_id("recorder")
     os.kill(before, signal.SIGKILL)
     product.wait_line(r"^  recorder +restarting +ended \(signal SIGKILL\); starts again in 0.5 s")
     wait_until(lambda: product.child_id("recorder") not in (0, before), 20)
-    rows = json.loads((tmp_path / "processes.json").read_text())["processes"]
+    rows = json.loads((product.data_dir / "processes.json").read_text())["processes"]
     assert next(row for row in rows if row["name"] == "recorder")["restarts"] == 1
 
 
@@ -119,14 +128,10 @@ def test_a_data_folder_that_cannot_be_written_is_one_line_with_the_cure(started:
     assert not [line for line in product.lines if "Traceback" in line]
 
 
-def test_a_second_start_on_the_same_data_refuses_and_names_the_cure(tmp_path: Path, started: list[Product]) -> None:
+def test_a_second_start_on_the_same_data_refuses_and_names_the_cure(running: Product, started: list[Product]) -> None:
     """The first run goes on undisturbed."""
-    first = Product(tmp_path)
-    started.append(first)
-    first.wait_ready()
-    second = Product(tmp_path)
+    second = Product(running.data_dir)
     started.append(second)
     assert second.process.wait(30) == 1
     second.wait_line(r"already runs with the data in")
-    assert first.answers()
-    assert first.stop() == 0
+    assert running.answers()

@@ -18,13 +18,14 @@ from django.utils import timezone
 from probes.engine.outcome import Outcome
 from probes.results_stream import GROUP, RECORDER, STREAM, WORKERS, Entry, encode
 from tests.support.chat import chat_server
+from tests.support.examples import times
 from tests.support.outcomes import failure, success
 from tests.support.separate import Separate
 from tests.support.servers import free_port
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
-KILLS = 10
+KILLS = times(4)
 TARGETS = 5
 CUT = {"closed_before_ready", "closed_early", "connection_reset"}
 """What a probe finds whose server dies under it: before ready, between the events, or before the 101."""
@@ -55,7 +56,7 @@ def children() -> Iterator[list["subprocess.Popen[bytes]"]]:
 def test_killing_the_recorder_at_random_instants_loses_and_doubles_nothing(
     separate: Separate, redis_client: "redis.Redis", children: list["subprocess.Popen[bytes]"]
 ) -> None:
-    """Ten times SIGKILL while outcomes stream in; every one is stored once, and rollups equal a recount."""
+    """Several times SIGKILL while outcomes stream in; every one is stored once, and rollups equal a recount."""
     chance = random.Random(20261120)
     later = (timezone.now() + timedelta(days=1)).isoformat()
     ids = separate.make_targets(TARGETS, active_since=later)

@@ -104,12 +104,25 @@ def _model(run: Run) -> list[Verdict]:
     )
 
 
+def _killed(run: Run) -> list[Verdict]:
+    times = "1" if run.quick else "25"
+    return verdicts.exit_status(
+        "killed", f"{4 * int(times)} kills of the recorder: each outcome once",
+        *run.module("pytest", "-q", "tests/probes/test_killed.py", "-k", "recorder_at_random", **{VARIABLE: times}),
+    )  # fmt: skip
+
+
 def _memory(run: Run) -> list[Verdict]:
     return verdicts.memory(run.report("benchmarks.hostile_memory", "--rounds", "1" if run.quick else "10"))
 
 
 def _toggle(run: Run) -> list[Verdict]:
     return verdicts.toggle(run.report("benchmarks.toggle", "--toggles", "10" if run.quick else "100"))
+
+
+def _propagation(run: Run) -> list[Verdict]:
+    size = ["--clients", "50", "--toggles", "10", "--drops", "10"] if run.quick else []
+    return verdicts.propagation(run.report("benchmarks.propagation", *size))
 
 
 def _flag_servers(run: Run) -> list[Verdict]:
@@ -137,8 +150,10 @@ PROOFS: dict[str, Callable[[Run], list[Verdict]]] = {
     "restart": _restart,
     "fuzz": _fuzz,
     "model": _model,
+    "killed": _killed,
     "memory": _memory,
     "toggle": _toggle,
+    "propagation": _propagation,
     "flag_servers": _flag_servers,
     "stability": _judging_itself(
         "benchmarks.stability", "sockets live through a compressed day",

@@ -67,6 +67,14 @@ class Separate:
         """How many results there are of each kind; "" is a success."""
         return dict(self._rows("SELECT kind, COUNT(*) FROM probes_result GROUP BY kind"))
 
+    def race_check(self) -> dict[str, Any]:
+        """The one race check there is."""
+        columns = ("state", "done", "failed", "why", "report", "worker")
+        [row] = self._rows("SELECT state, done, failed, why, report, worker FROM probes_racecheck")
+        found = dict(zip(columns, row, strict=True))
+        told = found["report"]
+        return {**found, "report": json.loads(told) if isinstance(told, str) else told}
+
     def _rows(self, query: LiteralString) -> list[tuple[Any, ...]]:
         if self.database_url.startswith("sqlite:///"):
             with closing(sqlite3.connect(self.database_url.removeprefix("sqlite:///"), timeout=10)) as database:

@@ -9,7 +9,7 @@ from django.apps import apps
 from django.db import connection, transaction
 from django.db import connections as database_connections
 from django.utils import timezone
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connections.flags import chain, control
@@ -231,6 +231,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
+@settings(deadline=None)
 def test_canonical_json_is_the_same_again(value: object) -> None:
     text = canonical_json(value)
     assert canonical_json(json.loads(text)) == text

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from connections.flags import reading
@@ -22,7 +22,7 @@ WORDS = st.sampled_from(
     ["on", "off", "Yes", "null", "~", "1.0", "1e3", "08:30", "2026-01-01", "", " a", "a: b", "- x", "#"]
 )
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT | WORDS
-KEYS = TEXT | WORDS | st.just("k" * 1200)
+KEYS = TEXT | WORDS
 VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3), max_leaves=12
 )
@@ -40,7 +40,8 @@ flags:
 
 
 @given(FLAG_SETS)
-@settings(max_examples=150)
+@example({"a key that YAML wants marked": {"k" * 1200: [{"k" * 1200: 1}]}})
+@settings(max_examples=150, deadline=None)
 def test_any_set_comes_back_and_gives_the_same_bytes(flags: dict[str, Any]) -> None:
     written = write_yaml(flags)
     read = read_yaml(written).flags
@@ -51,7 +52,7 @@ def test_any_set_comes_back_and_gives_the_same_bytes(flags: dict[str, Any]) -> N
 
 
 @given(FLAG_SETS)
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_other_readers_of_yaml_understand_it(flags: dict[str, Any]) -> None:
     read = yaml.safe_load(write_yaml(flags))["flags"]
     assert same(read, json.loads(canonical_json(flags)))
