@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from django.http import QueryDict
 
+from connections.flags import tagging
 from connections.flags.changing import check_reason
 from connections.flags.errors import ReasonMissing
 from connections.flags.keys import LONGEST_NAME
@@ -27,6 +28,8 @@ class KeyForm:
     environment: str = ""
     name: str = ""
     scope: str = ServerKey.Scope.SERVER
+    tags: str = ""
+    """Words, by commas or blanks."""
     grace: str = ""
     reason: str = ""
     typed: str = ""
@@ -41,6 +44,7 @@ class KeyForm:
             environment=sent.get("environment", ""),
             name=sent.get("name", "").strip(),
             scope=sent.get("scope", ""),
+            tags=sent.get("tags", "").strip(),
             grace=sent.get("grace", ""),
             reason=sent.get("reason", "").strip()[:LONGEST_REASON],
             typed=sent.get("typed", "").strip(),
@@ -57,10 +61,19 @@ class KeyForm:
         """How long the old key goes on working; None: until somebody revokes it."""
         return timedelta(hours=int(self.grace)) if self.grace else None
 
+    @property
+    def selected(self) -> list[str]:
+        """The tags, each a word."""
+        return self.tags.replace(",", " ").split()
+
     def check_new(self, stage: Environment | None) -> bool:
         """Fill `errors` with what a new key lacks."""
         if not self.name or len(self.name) > LONGEST_NAME or not self.name.isprintable():
             self.errors["name"] = f"Name what will use it, in at most {LONGEST_NAME} characters."
+        try:
+            tagging.checked(self.selected)
+        except tagging.TagError as error:
+            self.errors["tags"] = f"{str(error).capitalize()}."
         if self.scope not in ServerKey.Scope.values:
             self.errors["scope"] = "Choose what it may do."
         if stage is None:

@@ -46,9 +46,12 @@ def make(request: HttpRequest) -> HttpResponse:
     if not form.check_new(stage):
         return _make_page(request, form, 422)
     by = person(request).name
-    return _shown(
-        request, form, lambda: keys.create(form.environment, form.name, author=by, reason=form.reason, scope=form.scope)
-    )
+
+    def act() -> Made:
+        asked = form.environment, form.name
+        return keys.create(*asked, author=by, reason=form.reason, scope=form.scope, tags=form.selected)
+
+    return _shown(request, form, act)
 
 
 @require(ADMINISTRATOR)

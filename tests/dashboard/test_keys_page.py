@@ -72,6 +72,7 @@ def test_a_form_sent_twice_makes_one_key_and_says_that_it_was_shown(ada: Client)
     [
         ({"name": " "}, "Name what will use it"),
         ({"name": "a" * 101}, "at most 100 characters"),
+        ({"tags": "Chat!"}, "Tags are at most 20 words"),
         ({"scope": "everything"}, "Choose what it may do."),
         ({"environment": "nowhere"}, "Choose an environment."),
         ({"reason": "because"}, "Say why, in at least 3 words"),
@@ -84,6 +85,13 @@ def test_what_is_missing_is_said_and_nothing_is_made(ada: Client, typed: dict[st
     assert said in text(page)
     assert page.status_code == 422  # type: ignore[attr-defined]  # a response
     assert not ServerKey.objects.exists()
+
+
+def test_a_key_may_select_flags_by_tags(ada: Client) -> None:
+    holder = keys.verify(shown(make(ada, tags="chat, billing")))
+    assert holder is not None
+    assert holder.tags == {"chat", "billing"}
+    assert "tags billing, chat" in text(ada.get("/keys/"))
 
 
 def test_a_key_of_production_asks_for_its_name(ada: Client) -> None:

@@ -17,6 +17,10 @@ from pytest_django.fixtures import Settings
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from connections.flags import reports
+from connections.flags.keys import Holder
+from connections.flags.reports import Report
+from dashboard.live import hub
 from dashboard.live.hub import SIGNED_OUT
 from dashboard.live.origin import is_own_page
 from dashboard.live.topics import Topics, troubled_processes
@@ -192,6 +196,28 @@ async def test_nonsense_is_answered_and_changes_nothing(served: Served, cookie: 
         await socket.send(text)
         assert (await told(socket, "error"))["message"]
         await told(socket, "heartbeat")
+
+
+async def test_who_holds_a_revision_is_told_at_once(
+    served: Served, cookie: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not with the hub's next look at the database: that is minutes away here."""
+    monkeypatch.setattr(hub, "POLL_SECONDS", 600.0)
+    holder = Holder(1, "staging", "chat key", "hash")
+
+    def report(revision: int) -> None:
+        reports.record(
+            holder, Report("chat-1", "0.1.0", revision, "first", 3600.0, False, {}, {}, {}), now=timezone.now()
+        )
+
+    async with page(served, cookie, "flags:staging") as socket:
+        assert (await told(socket, "update", "flags:staging"))["data"]["total"] == 0
+        await asyncio.to_thread(report, 0)
+        behind = await told(socket, "update", "flags:staging")
+        assert behind["data"]["sentence"] == "0 of 1 server holds revision 1. Behind: chat-1."
+        await asyncio.to_thread(report, 1)
+        held = (await told(socket, "update", "flags:staging"))["data"]["sentence"]
+        assert held.startswith("1 of 1 server holds revision 1, slowest ")
 
 
 async def test_a_topic_whose_subject_does_not_exist_is_silent(served: Served, cookie: str) -> None:

@@ -120,6 +120,11 @@ def _toggle(run: Run) -> list[Verdict]:
     return verdicts.toggle(run.report("benchmarks.toggle", "--toggles", "10" if run.quick else "100"))
 
 
+def _propagation(run: Run) -> list[Verdict]:
+    size = ["--clients", "50", "--toggles", "10", "--drops", "10"] if run.quick else []
+    return verdicts.propagation(run.report("benchmarks.propagation", *size))
+
+
 def _flag_servers(run: Run) -> list[Verdict]:
     size = ["--connections", "100" if run.quick else "1000"]
     return verdicts.flag_servers(run.report("benchmarks.flag_servers", *size))
@@ -148,6 +153,7 @@ PROOFS: dict[str, Callable[[Run], list[Verdict]]] = {
     "killed": _killed,
     "memory": _memory,
     "toggle": _toggle,
+    "propagation": _propagation,
     "flag_servers": _flag_servers,
     "stability": _judging_itself(
         "benchmarks.stability", "sockets live through a compressed day",

@@ -50,6 +50,14 @@ def test_a_change_is_obeyed_within_a_second_at_every_gate(p99: float, met: bool)
     assert verdict.met is met
 
 
+@pytest.mark.parametrize(("p99", "missed", "met"), [(499.9, 0, True), (500.0, 0, False), (100.0, 1, False)])
+def test_a_fleet_holds_a_change_within_half_a_second_and_misses_none(p99: float, missed: int, met: bool) -> None:
+    row = {"n": 400, "p99_ms": p99}
+    report = {"clients": 200, "drops": 50, "missed": 0, "dropped_missed": missed}
+    found = verdicts.propagation({**report, "rows": {"change": row, "emergency": row}})
+    assert all(verdict.met for verdict in found) is met
+
+
 def test_a_flag_server_in_any_state_is_judged_beside_none() -> None:
     rows = {state: {"ratio": ratio, "p50_ms": 1.0} for state, ratio in FLAG_SERVERS}
     assert [(each.figure[:4], each.met) for each in verdicts.flag_servers(rows)] == [("1.05", True), ("1.06", False)]

@@ -9,6 +9,7 @@ CHEAPER_THAN_WEBSOCKETS, CHEAPER_THAN_ARTILLERY = 0.7, 8.0
 PROBES_PER_S, START_DELAY_MS = 1000.0, 250.0
 SILENT_WORSE = 1.2
 MEMORY_MIB = 20.0
+PROPAGATION_MS = 500.0
 TOGGLE_MS, TOGGLE_GOAL_MS = 1000.0, 250.0
 FLAG_SERVER_RATIO = 1.05
 
@@ -103,6 +104,19 @@ def toggle(report: Mapping[str, Any]) -> list[Verdict]:
     figure = f"{row['p99_ms']:.0f} ms over {row['n']:.0f} ({TOGGLE_GOAL_MS:g} ms is hoped for)"
     goal = f"a change reaches the next connection: p99 < {TOGGLE_MS:g} ms"
     return [Verdict("toggle", goal, figure, row["p99_ms"] < TOGGLE_MS)]
+
+
+def propagation(report: Mapping[str, Any]) -> list[Verdict]:
+    """How soon every watched server of a fleet holds a change, by a person's hand or a plan's, and who never does."""
+    fleet = f"{report['clients']} servers hold"
+    missed = report["missed"] + report["dropped_missed"]
+    rows = [Verdict("propagation", f"{report['drops']} forced drops: 0 missed", f"{missed} missed", missed == 0)]
+    for name, what in [("change", "a change"), ("emergency", "an emergency rollback")]:
+        row = report["rows"][name]
+        goal = f"{fleet} {what}: p99 < {PROPAGATION_MS:g} ms"
+        figure = f"{row['p99_ms']:.0f} ms over {row['n']:.0f}"
+        rows.append(Verdict("propagation", goal, figure, row["n"] > 0 and row["p99_ms"] < PROPAGATION_MS))
+    return rows
 
 
 def flag_servers(report: Mapping[str, Mapping[str, float]]) -> list[Verdict]:

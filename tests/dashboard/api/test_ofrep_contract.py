@@ -14,6 +14,7 @@ from jsonschema import validate
 from tests.dashboard.api.test_client_traps import FLAGS
 from tests.support import ofrep_schema as schema
 from tests.support.ofrep_world import BULK, STREAM, World, ofrep_world
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +55,9 @@ def test_an_answer_is_made_once_for_a_key_and_a_subject(
     assert answers["red"] != answers["blue"]
     monkeypatch.setattr("connections.flags.ofrep.bulk", None)
     assert {team: ask(team) for team in ("red", "blue")} == answers
-    world.serve(word=FLAGS["text"])
     monkeypatch.undo()
-    assert client.post(BULK, json={}).json()["metadata"]["revision"] == world.revision
+    world.serve(word=FLAGS["text"])
+    wait_until(lambda: client.post(BULK, json={}).json()["metadata"]["revision"] == world.revision)
 
 
 def test_what_an_event_told_may_stand_in_the_query_of_the_next_request(client: httpx.Client) -> None:
