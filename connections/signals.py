@@ -8,3 +8,6 @@ revision_served = Signal()
 server_reported = Signal()
 """A watched server told what it holds. Arguments: environment (its key), instance (the server's name), news (whether
 who holds which revision is another thing now)."""
+
+guard_tripped = Signal()
+"""A guard has seen enough. Arguments: environment (its key), flag, trip (the id of the GuardTrip)."""

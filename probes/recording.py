@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import transaction
 
-from probes import certificates, rollups, rows, statuses
+from probes import certificates, guarding, rollups, rows, statuses
 from probes.engine.outcome import FailureKind
 from probes.memory import Known, Memory
 from probes.models import Location, Target
@@ -37,8 +37,10 @@ def record(entries: Iterable[Entry], *, now: datetime, memory: Memory | None = N
         reasons = {identity: _refuse(entry, watched, locations, now) for identity, entry in unique.items()}
         known = memory.take({target_id: row.sequence for target_id, row in held.items()})
         accepted = [entry for identity, entry in unique.items() if not reasons[identity]]
-        _store(accepted, known, watched, now)
+        written = _store(accepted, known, watched, now)
         certificates.keep(accepted, memory)
+        # Last: where a guard acts, it takes the environment's next revision and the end of the audit trail.
+        guarding.feed(written, now)
         transaction.on_commit(lambda: memory.keep(known.values()))
     return {identity: reason for identity, reason in reasons.items() if reason}
 
@@ -48,7 +50,8 @@ def _store(
     known: dict[int, Known],
     watched: dict[int, statuses.Watched],
     now: datetime,
-) -> None:
+) -> list[Entry]:
+    """Returns those that were stored, or took the place of a miss."""
     stored = rows.insert_new(entries, now)
     inserted = [entry for entry in entries if entry.identity in stored]
     late = [entry for entry in entries if entry.identity not in stored and entry.outcome.kind is not FailureKind.MISSED]
@@ -56,12 +59,13 @@ def _store(
     replaced = [entry for entry in late if entry.identity in took_place]
     written = inserted + replaced
     if not written:
-        return
+        return []
     rollups.count(inserted, replaced, known)
     rows.keep_transcripts(written)
     statuses.update(known, watched, written, now)
     target_ids = frozenset(entry.target_id for entry in written)
     transaction.on_commit(lambda: recorded.send(sender=record, target_ids=target_ids))
+    return written
 
 
 def _watched(target_ids: Iterable[int]) -> dict[int, statuses.Watched]:

@@ -19,9 +19,10 @@ bound: what speaks against the canary counts the less, the more of the control f
 after. A test whose factors are only ever made smaller keeps its bound.
 
 Clusters. Probes that share a slot and a location meet the same trouble, so they count as one: slots of one second at
-one location are kept together, and second follows second into a cluster until both cohorts are in it. A cluster in
-which all fail compares nothing; whatever it holds, it doubles the second stake at most. One that does not find both
-cohorts within LONGEST_CLUSTER_SECONDS is dropped: no control, no evidence.
+one location are kept together, and second follows second into a cluster until both cohorts are in it and
+SHORTEST_CLUSTER_SECONDS are over. A cluster in which all fail compares nothing; whatever it holds, it doubles the
+second stake at most. One that does not find both cohorts within LONGEST_CLUSTER_SECONDS is dropped: no control, no
+evidence.
 
 "Pass" is a test as well, of the opposite: "the canary fails TOLERANCE more often than the objective allows, or more",
 refuted at PASS_ALPHA by the clusters of this step of the ramp alone.
@@ -36,7 +37,7 @@ from typing import Any, Self
 
 ALPHA = 0.01
 """A canary that meets its objective is ever tripped with at most this probability, in a whole ramp."""
-CONTROL_ALPHA = 0.10
+CONTROL_ALPHA = 0.12
 """The same for one that fails as often as the control beside it."""
 PASS_ALPHA = 0.05
 TOLERANCE = 0.04
@@ -44,8 +45,8 @@ SLOW_SHARE = 0.05
 """The ready objective is one of the 95th percentile: so many may be slower."""
 LEAST_OUTCOMES = 5
 """Of each cohort, before anything is said."""
-LONGEST_CLUSTER_SECONDS = 300
-NEAR_SECONDS = 10
+SHORTEST_CLUSTER_SECONDS, LONGEST_CLUSTER_SECONDS = 3, 300
+NEAR_SECONDS = 8
 DOUBT = 3.0
 """Where a third as much of the control may have failed nearby as of the canary, nothing speaks against the canary."""
 RECENT_CONTROLS, FAILING_CONTROLS = 20, 2
@@ -64,10 +65,6 @@ class Figure(StrEnum):
 
 SHARES: Mapping[Figure, float] = MappingProxyType({Figure.FAILED: 0.9, Figure.UNDELIVERED: 0.05, Figure.SLOW: 0.05})
 """How the bounds are shared out, so that three figures do not make three times the false alarms."""
-LIMITS: Mapping[Figure, tuple[float, float]] = MappingProxyType(
-    {one: (-math.log(ALPHA * share), -math.log(CONTROL_ALPHA * share)) for one, share in SHARES.items()}
-)
-"""The logarithms at which the stakes against the objective and the control have won."""
 _GROWTHS = (0.03, 0.1, 0.3)
 """Failing shares above the objective that the first stake bets on, a third on each."""
 _BET, _BET_ON_PASS = 0.7, 0.9
@@ -160,8 +157,8 @@ class Stakes:
         for index, growth in enumerate(_GROWTHS):
             self.objective[index] += math.log1p(growth * (share - self.limit) / self.limit)
         gain = _drawn(cluster) - 1
-        if gain > 0:
-            gain *= max(0.0, 1 - DOUBT * _upper(near.control_bad, near.control) / share)
+        if gain > 0 and near.control_bad:
+            gain *= max(0.0, 1 - DOUBT * wilson(near.control_bad, near.control)[1] / share)
         self.against_control += math.log1p(gain)
         worst = self.limit + TOLERANCE
         self.passing += math.log1p(_BET_ON_PASS * (worst - share) / (1 - worst))
@@ -170,6 +167,11 @@ class Stakes:
     def against_objective(self) -> float:
         highest = max(self.objective)
         return highest + math.log(sum(math.exp(one - highest) for one in self.objective) / len(self.objective))
+
+    def won(self, share: float) -> bool:
+        """Whether the first two stakes have reached their limits; `share`: this figure's of the bounds."""
+        beside_control = self.against_control >= -math.log(CONTROL_ALPHA * share)
+        return beside_control and self.against_objective >= -math.log(ALPHA * share)
 
     @property
     def clean_needed(self) -> int:
@@ -207,7 +209,7 @@ class Place:
             self.since, self.filling = second, {}
         add_cell(self.filling, cell)
         whole = self.filling[Figure.FAILED]
-        if whole.canary and whole.control:
+        if whole.canary and whole.control and second - self.since >= SHORTEST_CLUSTER_SECONDS:
             self.waiting.append((self.since, second, self.filling))
             self.filling = {}
 
@@ -298,8 +300,7 @@ class GuardTest:
         if self.too_few:
             return None
         for figure, stakes in self.figures.items():
-            objective, control = LIMITS[figure]
-            if stakes.against_control >= control and stakes.against_objective >= objective:
+            if stakes.won(SHARES[figure]):
                 return figure
         return None
 
@@ -365,10 +366,11 @@ def _drawn(cluster: Count) -> float:
     return 1 + bet * (cluster.canary_bad - expected) / unit
 
 
-def _upper(bad: int, probes: int) -> float:
-    """The most that a failing share may well be (Wilson, 95 %); 0 where none failed."""
-    if not bad:
-        return 0.0
+def wilson(bad: int, probes: int) -> tuple[float, float]:
+    """The 95 % bounds of a failing share; 0 to 1 where nothing was seen."""
+    if not probes:
+        return 0.0, 1.0
     share, square = bad / probes, 1.96**2
+    middle = share + square / (2 * probes)
     spread = 1.96 * math.sqrt(share * (1 - share) / probes + square / (4 * probes**2))
-    return (share + square / (2 * probes) + spread) / (1 + square / probes)
+    return max(0.0, (middle - spread) / (1 + square / probes)), min(1.0, (middle + spread) / (1 + square / probes))

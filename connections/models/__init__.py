@@ -10,6 +10,7 @@ from connections.models.flags import (
     VersionChange,
     flag_key_validator,
 )
+from connections.models.guards import Guard, GuardTrip
 from connections.models.layers import Overlay, Ramp
 from connections.models.plans import Drill, TeamPlan
 from connections.models.proposals import BreakGlass, Notification, Proposal
@@ -25,7 +26,9 @@ __all__ = [
     "Drill",
     "Environment",
     "FlagUse",
+    "Guard",
     "GuardMode",
+    "GuardTrip",
     "Notification",
     "Overlay",
     "Proposal",

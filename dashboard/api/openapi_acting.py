@@ -19,6 +19,7 @@ def paths() -> Json:
         _ROOT: {"get": _reads("The environments", _object({"environments": _list("Environment")}), 401, 403)},
         one: _at("environment", get=_reads("What one serves now", _ref("Environment"))),
         **_flags(f"{one}/flags"),
+        **_rollouts(one),
         **_history(one),
         **_rollback(f"{one}/rollback"),
     }
@@ -36,6 +37,37 @@ def _flags(root: str) -> Json:
         ),
         f"{root}/{{key}}/kill": _at("environment", "key", post=_acts("Serve the flag's safe variant to all", limits)),
         f"{root}/{{key}}/lift": _at("environment", "key", post=_acts("Lift a kill or a breaker", kinds)),
+    }
+
+
+def _rollouts(one: str) -> Json:
+    step = _object(
+        {
+            "percentage": {"type": "number", "minimum": 0.1, "maximum": 100},
+            "hold_seconds": {"type": "number", "minimum": 0},
+            "needs_pass": {"type": "boolean", "description": "go on only when the flag's guard says pass"},
+        },
+        required=["percentage"],
+    )
+    start = {"variant": _TEXT, "steps": {"type": "array", "items": step, "description": "percentages rising"}}
+    moved = {"oneOf": [_ref("Changed"), _object({"changed": {"const": True}, "ramp": _ref("Ramp")})]}
+    shown = {"source": _TEXT, "source_version": _COUNT, "version": _COUNT, "changes": _list("Difference")}
+    chosen = {"flags": _texts() | {"description": "these alone"}, "source_version": _COUNT}
+    promoting = _acts("Define here what the environment before defines", chosen, seen=True)
+    promoting["responses"] |= _refused(428)
+    preview = _reads("What a promotion would change now", _object(shown), 401, 403, 404, 422)
+    ramp = _object({"ramp": {"anyOf": [_ref("Ramp"), {"type": "null"}]}})
+    return {
+        f"{one}/flags/{{key}}/ramp": _at(
+            "environment",
+            "key",
+            get=_reads("The flag's newest ramp, also one that has ended", ramp),
+            post=_acts("Serve a variant to a growing share", start, ["variant", "steps"]),
+        ),
+        f"{one}/flags/{{key}}/ramp/{{verb}}": _at(
+            "environment", "key", "verb", post=_acts("pause, resume, back, finish, abort or reopen", {}, answer=moved)
+        ),
+        f"{one}/promotion": _at("environment", get=preview, post=promoting),
     }
 
 
@@ -127,6 +159,22 @@ def schemas() -> Json:
             required=["changed"],
         ),
         "Plan": _object(plan),
+        "Ramp": _object(
+            {
+                "flag": _TEXT,
+                "control": _TEXT,
+                "variant": _TEXT,
+                "state": _TEXT,
+                "step": _COUNT,
+                "percentage": {"type": "number"},
+                "steps": layers,
+                "paused_why": _TEXT,
+                "author": _TEXT,
+                "reason": _TEXT,
+                "started_at": _MOMENT,
+                "ended_at": {"type": ["string", "null"], "format": "date-time"},
+            }
+        ),
         "Drill": _object(
             {"at": _MOMENT, "by": _TEXT, "seconds": {"type": "number"}, "would_change": _COUNT, "problem": _TEXT}
         ),

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from dashboard.api import definitions, events, flags, health, ofrep, openapi, race_checks, reports, rollback
+from dashboard.api import definitions, events, flags, health, ofrep, openapi, race_checks, reports, rollback, rollouts
 
 programs: list[URLPattern | URLResolver] = [
     path("api/v1/openapi.json", openapi.schema, name="openapi"),
@@ -27,6 +27,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/environments/<slug:environment>/flags", flags.flags, name="api_flags"),
     path("api/v1/environments/<slug:environment>/flags/<str:key>/kill", flags.kill, name="api_kill"),
     path("api/v1/environments/<slug:environment>/flags/<str:key>/lift", flags.lift, name="api_lift"),
+    path("api/v1/environments/<slug:environment>/flags/<str:key>/ramp", rollouts.ramp, name="api_ramp"),
+    path("api/v1/environments/<slug:environment>/flags/<str:key>/ramp/<slug:verb>", rollouts.move, name="api_ramp_do"),
+    path("api/v1/environments/<slug:environment>/promotion", rollouts.promotion, name="api_promotion"),
     path("api/v1/environments/<slug:environment>/versions", flags.versions, name="api_versions"),
     path("api/v1/environments/<slug:environment>/versions/<int:number>", flags.version, name="api_version"),
     path("api/v1/environments/<slug:environment>/versions/<int:number>/revert", flags.revert, name="api_revert"),

@@ -19,6 +19,7 @@ RAMP_ACTS = {
     "abort": control.abort_ramp,
     "back": control.set_ramp_back,
     "finish": control.finish_ramp,
+    "reopen": control.reopen_ramp,
 }
 
 
@@ -102,5 +103,5 @@ def _told(command: BaseCommand, made: Revision | Version | Ramp) -> None:
 VERBS = (
     Verb("kill", "serve a flag's safe variant to everybody", _kill_arguments, _kill),
     Verb("lift", "take a kill, or a breaker, away again", _lift_arguments, _lift),
-    Verb("ramp", "start, pause, resume, abort, set back or finish a ramp", _ramp_arguments, _ramp),
+    Verb("ramp", "start, pause, resume, abort, reopen, set back or finish a ramp", _ramp_arguments, _ramp),
 )
