@@ -5,12 +5,15 @@ belong to none, and neither does a probe that never heard what served it. Where 
 this costs.
 """
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from django.db import transaction
 from django.db.models import F, Max, Q
+from django.db.utils import Error
 
 from connections.flags import guards
 from connections.flags.guard import Figure, GuardTest, Seen
@@ -19,6 +22,7 @@ from probes.engine.outcome import Outcome
 from probes.models import Result, Target
 from probes.results_stream import Entry
 
+logger = logging.getLogger(__name__)
 GRACE_SECONDS = 1.0
 """After its deadline, an outcome may take so long to reach the recorder."""
 PROBES_KEPT = 20
@@ -63,9 +67,24 @@ def feed(entries: Sequence[Entry], now: datetime) -> None:
         ramp = guards.standing_ramp(guard.environment_id, guard.flag_key)
         here = [entry for entry in entries if targets[entry.target_id][0] == guard.environment_id]
         if ramp is not None and here and _awake(guard, now):
+            _guard(guard, ramp, here, targets, now)
+
+
+def _guard(
+    guard: Guard, ramp: Ramp, entries: Sequence[Entry], targets: Mapping[int, tuple[str, int]], now: datetime
+) -> None:
+    """Count in one guard. What goes wrong there costs its count, and never an outcome; trouble of the database is told
+    to the recorder, which tries all of it again."""
+    try:
+        with transaction.atomic():
             _follow(guard, ramp, now)
-            _count(guard, ramp, here, targets, now)
+            _count(guard, ramp, entries, targets, now)
             guard.save()
+    except Error:
+        raise
+    except Exception:
+        logger.exception("the guard of %s in %s counts anew", guard.flag_key, guard.environment_id)
+        Guard.objects.filter(pk=guard.pk).update(test={}, since_at=now)
 
 
 def _targets(target_ids: Iterable[int]) -> dict[int, tuple[str, int]]:

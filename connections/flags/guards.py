@@ -155,35 +155,29 @@ def trip(guard: Guard, ramp: Ramp, test: GuardTest, evidence: dict[str, Any], no
     Call in the transaction that counted, with the guard's row locked.
     """
     stage = Environment.objects.select_for_update().get(key=guard.environment_id)
-    still = Ramp.objects.filter(pk=ramp.pk, ended_at__isnull=True, state=ramp.state).exists()
-    if not still or decided_at(stage.key, guard.flag_key) != guard.since_revision:
+    if not _still_stands(guard, ramp):
         begin_again(guard, now)
         return None
     mode = effective_mode(guard, stage)
     why = _why_not(guard, ramp, test, now) if mode == Guard.Mode.ACT else _less(guard, mode)
     revision, refused = _acted(guard, ramp, evidence) if mode == Guard.Mode.ACT and not why else (None, "")
-    did = _did(mode, revision)
-    made = GuardTrip.objects.create(
-        guard=guard,
-        ramp=ramp,
-        at=now,
-        did=did,
-        why=why or refused,
-        figure=evidence["figure"],
-        variant=ramp.variant,
-        control=ramp.control,
-        evidence=evidence,
-        revision=revision,
-    )
+    made = GuardTrip(guard=guard, ramp=ramp, at=now, evidence=evidence, revision=revision, why=why or refused)
+    made.did, made.figure = _did(mode, revision), evidence["figure"]
+    made.variant, made.control = ramp.variant, ramp.control
+    made.save()
     guard.state, guard.cooling_until = Guard.State.TRIPPED, now + timedelta(seconds=guard.cool_down_seconds)
     if revision is None:
-        told = {"did": did, "why": made.why, "evidence": evidence}
-        _audit(guard, AUTHOR, f"guard.{did}", reason_of(ramp.variant, ramp.control, evidence), None, told)
-    announce = partial(
-        guard_tripped.send_robust, sender=Guard, environment=stage.key, flag=guard.flag_key, trip=made.pk
-    )
-    transaction.on_commit(announce, robust=True)
+        told = {"did": made.did, "why": made.why, "evidence": evidence}
+        _audit(guard, AUTHOR, f"guard.{made.did}", reason_of(ramp.variant, ramp.control, evidence), None, told)
+    announced = {"environment": stage.key, "flag": guard.flag_key, "trip": made.pk}
+    transaction.on_commit(partial(guard_tripped.send_robust, sender=Guard, **announced), robust=True)
     return made
+
+
+def _still_stands(guard: Guard, ramp: Ramp) -> bool:
+    """Whether the ramp is as it was when its probes were counted, and no person has decided about the flag since."""
+    same = Ramp.objects.filter(pk=ramp.pk, ended_at__isnull=True, state=ramp.state).exists()
+    return same and decided_at(guard.environment_id, guard.flag_key) == guard.since_revision
 
 
 def reason_of(variant: str, control_variant: str, evidence: dict[str, Any]) -> str:

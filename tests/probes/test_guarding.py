@@ -264,6 +264,17 @@ def test_a_healthy_canary_passes_and_the_ramp_goes_on(world: World) -> None:
     assert guards.verdict("staging", FLAG, now=world.clock) == "hold"
 
 
+def test_a_guard_that_cannot_count_costs_no_outcome(world: World) -> None:
+    """What is stored of it is of no version that is known: it counts anew, and the recorder goes on."""
+    Guard.objects.update(ramp=Ramp.objects.get(), seen_revision=world.revision, since_revision=world.revision)
+    Guard.objects.update(test={"objective": 0.99, "figures": {}})
+    world.break_canary(10)
+    assert Result.objects.count() == 20
+    assert world.guard.test == {}
+    world.break_canary(40)
+    assert GuardTrip.objects.get().did == "acted"
+
+
 def test_where_no_guard_counts_it_costs_one_query(world: World) -> None:
     Guard.objects.update(mode=Guard.Mode.OFF)
     entries = [entry(world.target, world.clock, success())]
