@@ -17,6 +17,7 @@ django_application = get_asgi_application()
 from dashboard.api.short_way import short_way  # noqa: E402
 from dashboard.live.consumer import LiveConsumer  # noqa: E402
 from dashboard.live.origin import OwnPagesOnly  # noqa: E402
+from dashboard.revisions import watcher  # noqa: E402
 from dashboard.static_files import WholeOrNotFound  # noqa: E402
 
 LIVE_PATH = "/ws/live/"
@@ -39,6 +40,9 @@ _other: Any = short_way(django_application)
 async def http(scope: Any, receive: Any, send: Any) -> None:
     """Static files from memory of what there was at the start; programs the short way; pages through Django."""
     is_file = scope["path"].startswith(settings.STATIC_URL)
+    if not is_file:
+        # Also where only pages are looked at: its clock ends kills and steps ramps.
+        watcher()
     await (_files if is_file else _other)(scope, receive, send)
 
 

@@ -36,6 +36,14 @@ def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
+def _origins(text: str) -> tuple[str, ...]:
+    for word in _words(text):
+        parts = urlsplit(word)
+        if word != "*" and (parts.scheme not in ("http", "https") or word != f"{parts.scheme}://{parts.netloc}"):
+            raise ValueError(f"{word!r} is no origin, such as https://shop.example")
+    return tuple(_words(text))
+
+
 def _port(text: str) -> int:
     port = int(text)
     if not 0 < port < 65536:
@@ -175,6 +183,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("LIVE_UPDATES_PER_SECOND", "2", "Most live updates a page receives in a second.", _positive),
     Setting(
         "REVISION_POLL_MILLISECONDS", "500", "How often each web process reads the revisions from the database.", _count
+    ),
+    Setting(
+        "OFREP_ORIGINS",
+        "",
+        "Pages that may ask OFREP: origins by comma, as https://shop.example; `*`: any.",
+        _origins,
     ),
     Setting(
         "SERVER_KEY_REQUESTS_PER_SECOND", "500", "Requests a second of one server key, in each web process.", _positive

@@ -8,7 +8,7 @@ HTTPS where it is served, and the security headers that mean something without a
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from io import BytesIO
 from typing import Any, cast
@@ -21,6 +21,7 @@ from django.http.response import HttpResponseBase
 from django.urls import Resolver404, ResolverMatch, set_script_prefix
 from django.urls.resolvers import RegexPattern, URLResolver
 
+from dashboard.api import origins
 from dashboard.api.endpoint import Refused
 from dashboard.api.urls import programs
 
@@ -45,7 +46,7 @@ def short_way(otherwise: Application) -> Application:
             await otherwise(scope, receive, send)
         elif (body := await _body(receive)) is not None:
             response = await _answer(match, scope, body)
-            for name, value in headers.items():
+            for name, value in {**headers, **_readers(scope)}.items():
                 response.headers.setdefault(name, value)
             await _send(response, receive, send)
 
@@ -86,6 +87,8 @@ async def _body(receive: Any) -> bytes | None:
 
 
 async def _answer(match: ResolverMatch, scope: Any, body: bytes) -> HttpResponseBase:
+    if scope["method"] == "OPTIONS" and (said := _readers(scope)):
+        return HttpResponse(status=204, headers=origins.permission(said))
     # Addresses in answers are made below the path that a proxy strips.
     set_script_prefix(get_script_prefix(scope))
     try:
@@ -98,6 +101,13 @@ async def _answer(match: ResolverMatch, scope: Any, body: bytes) -> HttpResponse
     except Exception:
         logger.exception("%s %s failed", scope["method"], scope["path"])
         return Refused(500, "This is our fault: the server's log has more.").response()
+
+
+def _readers(scope: Any) -> Mapping[str, str]:
+    if not settings.OFREP_ORIGINS:
+        return {}
+    asker = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"), "")
+    return origins.headers(scope["path"], asker, settings.OFREP_ORIGINS)
 
 
 def _refused(request: HttpRequest) -> HttpResponse | None:

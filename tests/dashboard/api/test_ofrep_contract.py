@@ -110,6 +110,25 @@ def test_each_key_has_a_rate_of_its_own_and_is_told_whole_seconds(world: World) 
     assert int(answers[1].headers["Retry-After"]) in range(1, 5)
 
 
+SHOP = "https://shop.example"
+
+
+@pytest.mark.parametrize(("origins", "let_in"), [((), False), (("https://other.example",), False), ((SHOP,), True)])
+def test_a_page_of_another_origin_is_let_in_where_the_setting_says_so(
+    client: httpx.Client, origins: tuple[str, ...], let_in: bool
+) -> None:
+    with override_settings(OFREP_ORIGINS=origins):
+        asked = client.options(BULK, headers={"Origin": SHOP, "Access-Control-Request-Method": "POST"})
+        answer = client.post(BULK, json={}, headers={"Origin": SHOP})
+        elsewhere = client.get("/api/v1/definitions", headers={"Origin": SHOP})
+    assert (asked.headers.get("Access-Control-Allow-Origin") == SHOP) is let_in
+    assert ("Authorization" in asked.headers.get("Access-Control-Allow-Headers", "")) is let_in
+    assert (answer.headers.get("Access-Control-Allow-Origin") == SHOP) is let_in
+    assert ("ETag" in answer.headers.get("Access-Control-Expose-Headers", "")) is let_in
+    assert "Access-Control-Allow-Origin" not in elsewhere.headers
+    assert "Access-Control-Allow-Credentials" not in answer.headers
+
+
 def test_a_failure_of_ours_is_500_with_details(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("connections.flags.ofrep.bulk", None)
     answer = client.post(BULK, json={"context": {"targetingKey": "a new subject"}})

@@ -13,7 +13,7 @@ from django.utils import timezone
 from connections.flags import control, keys
 from connections.flags.keys import Holder
 from connections.models import FlagUse, ServerKey
-from dashboard import counting_uses, revisions
+from dashboard import asgi, counting_uses, revisions
 from dashboard.api import events
 from dashboard.revisions import Watcher
 from tests.support.waiting import await_until
@@ -181,3 +181,18 @@ async def test_what_clients_evaluate_is_written(monkeypatch: pytest.MonkeyPatch)
         while not found:
             found = await beside(rows)
         assert found == [("ofrep", "chat-1", "client-ack", "on", 3)]
+
+
+async def test_a_page_starts_the_watcher_and_so_the_clock_and_a_file_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+
+    async def answered(scope: Any, receive: Any, send: Any) -> None:
+        pass
+
+    monkeypatch.setattr(asgi, "watcher", lambda: started.append("watcher"))
+    monkeypatch.setattr(asgi, "_files", answered)
+    monkeypatch.setattr(asgi, "_other", answered)
+    await asgi.http({"path": "/static/console.css"}, None, None)
+    assert started == []
+    await asgi.http({"path": "/flags/"}, None, None)
+    assert started == ["watcher"]
