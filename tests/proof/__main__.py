@@ -155,6 +155,12 @@ PROOFS: dict[str, Callable[[Run], list[Verdict]]] = {
     "toggle": _toggle,
     "propagation": _propagation,
     "flag_servers": _flag_servers,
+    "guard": _judging_itself(
+        "benchmarks.guard", "false rollbacks bounded, broken variants caught in time", ["--trials", "300"], []
+    ),
+    "guard_live": _judging_itself(
+        "benchmarks.guard_live", "a broken ramp: tripped, gone back, green within 60 s", [], ["--runs", "3"]
+    ),
     "stability": _judging_itself(
         "benchmarks.stability", "sockets live through a compressed day",
         ["--seconds", "60", "--residents", "20"], ["--seconds", "600", "--residents", "100"],
