@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('connections', '0013_selecting'),
+        ('connections', '0011_selecting'),
     ]
 
     operations = [

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('connections', '0012_keys'),
+        ('connections', '0010_keys'),
     ]
 
     operations = [

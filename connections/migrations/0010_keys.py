@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('connections', '0011_ramp_versions'),
+        ('connections', '0009_ramp_versions'),
     ]
 
     operations = [
