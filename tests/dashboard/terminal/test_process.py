@@ -24,6 +24,11 @@ from tests.support.waiting import wait_until
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
+def _heed_ctrl_c() -> None:
+    """As in a terminal, also where these tests run in the background of a shell, which has its jobs ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Terminal:
     """The command in a pseudo-terminal of its own; what it wrote is in `text`."""
 
@@ -32,7 +37,7 @@ class Terminal:
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
         self.process = subprocess.Popen(
             command(*arguments), cwd=BASE_DIR, env=environ(folder, TERM="xterm-256color", **environment),
-            stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+            stdin=slave, stdout=slave, stderr=slave, start_new_session=True, preexec_fn=_heed_ctrl_c,
         )  # fmt: skip
         os.close(slave)
         self.text = ""
