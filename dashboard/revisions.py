@@ -63,7 +63,7 @@ class Watcher:
         self.uses = UseCounter()
         self._snapshots: dict[str, Snapshot] = {}
         self._keys: dict[str, Holder] = {}
-        self._unknown: set[str] = set()
+        self._asked_for: dict[str, asyncio.Future[Holder | None]] = {}
         self._lookups = 0
         self._noted: dict[int, float] = {}
         self._loaded = asyncio.Event()
@@ -137,11 +137,17 @@ class Watcher:
         """Whose key this is. A key made a moment ago is looked up once; every other answer comes from memory."""
         await self.loaded()
         digest = keys.key_hash(key)
-        if digest not in self._keys and digest not in self._unknown and self._may_look_up():
-            self._unknown.add(digest)
-            if found := await self._database.run(keys.verify, key):
-                self._keys[digest] = found
+        if digest not in self._keys:
+            await self._look_up(digest, key)
         return self._used(self._keys.get(digest))
+
+    async def _look_up(self, digest: str, key: str) -> None:
+        """One query for all who ask at once; whoever asks again before the next poll gets the same answer."""
+        if digest not in self._asked_for and self._may_look_up():
+            self._asked_for[digest] = asyncio.ensure_future(self._database.run(keys.verify, key))
+        # Shielded: a client that leaves must not take the answer from the others.
+        if (asked := self._asked_for.get(digest)) and (found := await asyncio.shield(asked)):
+            self._keys[digest] = found
 
     async def stream_holder(self, token: str) -> Holder | None:
         """Whose event stream credential this is."""
@@ -199,7 +205,7 @@ class Watcher:
     async def _refresh(self) -> None:
         found = await self._database.run(_read, dict(self._snapshots))
         lost = self._keys.keys() - found.keys.keys()
-        self._keys, self._unknown = found.keys, set()
+        self._keys, self._asked_for = found.keys, {}
         self._snapshots |= {snapshot.environment: snapshot for snapshot in found.fresh}
         self.read_at = time.monotonic()
         self._loaded.set()

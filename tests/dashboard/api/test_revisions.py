@@ -117,6 +117,17 @@ async def test_a_key_is_looked_up_once_and_then_known() -> None:
         assert await watcher.stream_holder("nonsense") is None
 
 
+async def test_a_fleet_that_starts_with_a_new_key_is_known_at_once() -> None:
+    """All ask while the first one's look-up is under way; one of them leaves meanwhile."""
+    async with watching(poll_seconds=3600) as watcher:
+        await watcher.loaded()
+        key, holder = await beside(make_key)
+        asking = [asyncio.ensure_future(watcher.holder(key)) for _ in range(50)]
+        await asyncio.sleep(0)
+        asking.pop(0).cancel()
+        assert await asyncio.gather(*asking) == [holder] * 49
+
+
 async def test_a_revoked_key_is_forgotten_by_the_next_poll() -> None:
     async with watching() as watcher:
         key, holder = await beside(make_key)
