@@ -78,12 +78,15 @@ class Act:
     """It makes no revision: nobody is served anything else."""
     fields: str = ""
     """A template with more fields for the form."""
+    direction: str = "in"
+    """Between the verb and the place: a flag is changed in production, and promoted to it."""
 
     @property
     def button(self) -> str:
+        place = f"{self.direction} {self.environment.name.lower()}"
         if self.proposes:
-            return f"Propose to {self.verb[:1].lower()}{self.verb[1:]} in {self.environment.name.lower()}"
-        return f"{self.verb} in {self.environment.name.lower()}"
+            return f"Propose to {self.verb[:1].lower()}{self.verb[1:]} {place}"
+        return f"{self.verb} {place}"
 
     @property
     def possible(self) -> bool:

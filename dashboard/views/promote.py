@@ -43,6 +43,7 @@ def promote(request: HttpRequest, environment_key: str) -> HttpResponse:
         environment=stage,
         title=f"Promote to {stage.name.lower()}",
         verb=f"Promote {_named(chosen)} from {source_stage.name.lower()}",
+        direction="to",
         lede=f"Defines here what version {source.version} of {source_stage.name.lower()} defines.",
         preview=preview,
         towards=Towards.NEW,

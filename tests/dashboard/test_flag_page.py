@@ -303,7 +303,7 @@ def test_only_what_is_ticked_is_promoted_and_nothing_is_known_without_probes(ros
     change("degraded-mode", "off")
     page = rosa.get("/flags/production/promote/", {"preview": "1", "flag": "client-ack"})
     assert "No probe has seen it yet: nothing is known." in text(page)
-    assert "Promote client-ack from staging in production" in text(page)
+    assert "Promote client-ack from staging to production" in text(page)
     sent = {**form_of(page), "flag": "client-ack", "reason": WHY, "typed": "production"}
     rosa.post("/flags/production/promote/", sent)
     assert (served("production", "client-ack"), served("production", "degraded-mode")) == ("off", "on")
