@@ -27,6 +27,7 @@ from dashboard.views import (
     use,
 )
 
+handler404 = "dashboard.views.errors.not_found"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", overview.overview, name="overview"),
     # Before the pages of targets: "add" is no slug (dashboard/target_form.py refuses it).

@@ -24,6 +24,16 @@ def test_a_person_finds_nothing_and_the_way_back() -> None:
     assert "/rollback/" in page.content.decode()
 
 
+@pytest.mark.parametrize(
+    "address", ["/api/v1/nowhere", "/ofrep/v2/evaluate/flags", "/api/v1/environments/staging/nothing/"]
+)
+def test_a_program_finds_nothing_as_json(address: str) -> None:
+    answer = Client().get(address)
+    assert answer.status_code == 404
+    assert answer.json()["error"]["code"] == "not_found"
+    assert address in answer.json()["error"]["message"]
+
+
 def test_our_own_failure_says_so_and_how_to_roll_back() -> None:
     request: HttpRequest = RequestFactory().get("/")
     page = server_error(request)
