@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tests.support.product import Product
 from tests.support.waiting import wait_until
@@ -63,7 +64,7 @@ def _live() -> float:
     from connections.models import Environment, GuardTrip
     from probes.models import Target, TargetStatus
 
-    who = {"author": "benchmark", "reason": "the guard end to end"}
+    who: dict[str, Any] = {"author": "benchmark", "reason": "the guard end to end"}
     control.change(
         "staging", {FLAG: "dependency_gate"}, expected_version=reading.current_version("staging").number, **who
     )

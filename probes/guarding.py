@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import F, Max, Q
 from django.db.utils import Error
 
-from connections.flags import guards
+from connections.flags import guard_verdicts, guards
 from connections.flags.guard import Figure, GuardTest, Seen
 from connections.models import Environment, Guard, Ramp
 from probes.engine.outcome import Outcome
@@ -64,7 +64,7 @@ def feed(entries: Sequence[Entry], now: datetime) -> None:
         return
     targets = _targets({entry.target_id for entry in entries})
     for guard in Guard.objects.select_for_update().filter(pk__in=keys).order_by("pk"):
-        ramp = guards.standing_ramp(guard.environment_id, guard.flag_key)
+        ramp = guard_verdicts.standing_ramp(guard.environment_id, guard.flag_key)
         here = [entry for entry in entries if targets[entry.target_id][0] == guard.environment_id]
         if ramp is not None and here and _awake(guard, now):
             _guard(guard, ramp, here, targets, now)

@@ -122,7 +122,7 @@ def append(flags: FlagSet, changes: Changes, request: Request) -> Version:
         created_at=timezone.now(),
     )
     _store(version, changes)
-    serve(flags, version, request, definitions=after, differences=differences)
+    serve(flags, version, request, definitions=after, differences=differences, approval=approval)
     return version
 
 
@@ -140,13 +140,15 @@ def serve(
     *,
     definitions: Mapping[str, dict[str, Any]] | None = None,
     differences: list[FlagDiff] | None = None,
+    approval: Approval | None = None,
 ) -> Revision:
     """Write the revision that `take` took, its audit row, and announce it after the commit.
 
     The layers are those that stand when this is called: lay or lift first, then serve. `differences`: of the version;
-    none where only the layers changed. Raises NeedsSecondPerson where the environment asks for two people.
+    none where only the layers changed. `approval`: of the version, where it was asked for already; else raises
+    NeedsSecondPerson where the environment asks for two people.
     """
-    approval = _approval(flags, request)
+    approval = approval or _approval(flags, request)
     layers = standing(flags.environment)
     body = flags.definitions if definitions is None else definitions
     after = replace(flags, version=version.number, definitions=dict(body), layers=layers)

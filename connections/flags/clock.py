@@ -5,15 +5,16 @@ moves its row by a conditional UPDATE; whoever finds the row moved already gives
 expiry and each step is one revision, whoever came first.
 """
 
-import importlib
 import logging
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from django.db import transaction
 from django.utils import timezone
 
 from connections.flags.changing import Request, serve, take
+from connections.flags.guard_verdicts import verdict
 from connections.flags.ramping import complete, move, progress_of, steps_of
 from connections.flags.ramps import Event, due
 from connections.flags.reading import current_version
@@ -35,11 +36,11 @@ def advance(now: datetime | None = None) -> list[Revision]:
     now = now or timezone.now()
     made: list[Revision] = []
     for overlay in Overlay.objects.filter(ended_at__isnull=True, expires_at__lte=now):
-        made += _tried(overlay.flag_key, lambda one=overlay: _expire(one, now))  # type: ignore[misc]  # bound now
+        made += _tried(overlay.flag_key, partial(_expire, overlay, now))
     for ramp in Ramp.objects.filter(ended_at__isnull=True, state=Ramp.State.RUNNING):
-        event = due(progress_of(ramp), steps_of(ramp), verdict_of(ramp), now)
+        event = due(progress_of(ramp), steps_of(ramp), verdict_of(ramp, now), now)
         if event is not None:
-            made += _tried(ramp.flag_key, lambda one=ramp, what=event: _step(one, what, now))  # type: ignore[misc]
+            made += _tried(ramp.flag_key, partial(_step, ramp, event, now))
     return made
 
 
@@ -83,10 +84,8 @@ def _complete(ramp: Ramp, now: datetime) -> Revision:
     return version.revisions.get()
 
 
-def verdict_of(ramp: Ramp) -> str:
+def verdict_of(ramp: Ramp, now: datetime | None = None) -> str:
     """What the flag's guard says; "none" where nobody guards it, which holds a step that needs a pass."""
     if not steps_of(ramp)[ramp.step].needs_pass:
         return "none"
-    # By name: guards act through these verbs, so their module cannot be imported while this one is.
-    guards = importlib.import_module("connections.flags.guards")
-    return str(guards.verdict(ramp.environment_id, ramp.flag_key))
+    return verdict(ramp.environment_id, ramp.flag_key, now=now)

@@ -16,7 +16,8 @@ from django.utils import timezone
 from connections.flags import control, reading
 from connections.flags.changing import REASON_WORDS
 from connections.flags.errors import FlagError, NothingToChange, ReasonMissing, UnknownFlag
-from connections.flags.guard import OBJECTIVES, Figure, GuardTest, Verdict, wilson
+from connections.flags.guard import OBJECTIVES, Figure, GuardTest, wilson
+from connections.flags.guard_verdicts import standing_ramp
 from connections.models import AuditRecord, Environment, Guard, GuardTrip, Ramp, Revision
 from connections.signals import guard_tripped
 
@@ -25,8 +26,6 @@ STAMPED = "readiness-strategy"
 """The one flag whose variant every connection tells on the wire; of others, a probe cannot know what served it."""
 MACHINES = frozenset({AUTHOR, "readywire"})
 """Authors of revisions who are no person."""
-FRESH = timedelta(minutes=2)
-"""A pass that no probe has confirmed for so long is none: no data holds, and never promotes."""
 BUDGET_WINDOW = timedelta(hours=24)
 _VERBS = {
     Figure.FAILED: "failed",
@@ -34,22 +33,6 @@ _VERBS = {
     Figure.SLOW: "were not ready within the objective",
 }
 _ORDER = ("off", "observe", "propose", "act")
-
-
-def verdict(environment_key: str, flag: str, *, now: datetime | None = None) -> str:
-    """What the guard says of the ramp that stands now: "pass", "hold", "trip", or "none" where nobody guards it."""
-    guard = _find(environment_key, flag)
-    if guard is None or guard.mode == Guard.Mode.OFF:
-        return "none"
-    if guard.state == Guard.State.TRIPPED:
-        return Verdict.TRIP.value
-    ramp = standing_ramp(environment_key, flag)
-    current = ramp is not None and guard.ramp_id == ramp.pk and guard.step == ramp.step and guard.test
-    if not current or guard.state != Guard.State.WATCHING:
-        return Verdict.HOLD.value
-    test = GuardTest.read(guard.test)
-    fresh = test.last_second > ((now or timezone.now()) - FRESH).timestamp()
-    return test.verdict.value if fresh else Verdict.HOLD.value
 
 
 def set_mode(
@@ -122,11 +105,6 @@ def begin_again(guard: Guard, since: datetime | None) -> None:
 def effective_mode(guard: Guard, stage: Environment) -> str:
     """The mode of the guard, as far as the environment's policy lets it go."""
     return min(guard.mode, stage.guard_mode, key=_ORDER.index)
-
-
-def standing_ramp(environment_key: str, flag: str) -> Ramp | None:
-    """The ramp of the flag that has not ended."""
-    return Ramp.objects.filter(environment_id=environment_key, flag_key=flag, ended_at__isnull=True).first()
 
 
 def decided_at(environment_key: str, flag: str) -> int:
@@ -232,10 +210,6 @@ def _told(test: GuardTest, figure: Figure) -> dict[str, Any]:
 def _side(bad: int, probes: int) -> dict[str, Any]:
     low, high = wilson(bad, probes)
     return {"probes": probes, "bad": bad, "low": round(low, 4), "high": round(high, 4)}
-
-
-def _find(environment_key: str, flag: str) -> Guard | None:
-    return Guard.objects.filter(environment_id=environment_key, flag_key=flag).first()
 
 
 def _check(environment_key: str, flag: str, mode: str, reason: str, objective: float | None) -> None:

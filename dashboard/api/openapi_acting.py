@@ -110,23 +110,6 @@ def schemas() -> Json:
     sides = {"before": {"type": ["string", "null"]}, "after": {"type": ["string", "null"]}}
     signed = {"author": _TEXT, "reason": _TEXT, "at": _MOMENT}
     version = {"version": _COUNT, "kind": _TEXT, **signed, "set_hash": _TEXT, "known_good": yes}
-    preview = {
-        "version": _COUNT,
-        "restores": _OPTIONAL_COUNT,
-        "changes": _list("Difference"),
-        "ends_ramps": _texts(),
-        "stays": layers,
-    }
-    plan = {
-        "plan": _TEXT,
-        "name": _TEXT,
-        "effect": _TEXT,
-        "own": yes,
-        "problem": _TEXT,
-        "values": {"type": ["object", "null"], "additionalProperties": _TEXT},
-        "last_drill": {"anyOf": [_ref("Drill"), {"type": "null"}]},
-        "preview": {"anyOf": [_object(preview), {"type": "null"}]},
-    }
     return {
         "Environment": _object(
             {
@@ -158,27 +141,55 @@ def schemas() -> Json:
             },
             required=["changed"],
         ),
+        **_plan_schemas(layers),
+        "Ramp": _ramp_schema(layers),
+    }
+
+
+def _plan_schemas(layers: Json) -> Json:
+    """Plans, what each would change now, and their rehearsals."""
+    preview = {
+        "version": _COUNT,
+        "restores": _OPTIONAL_COUNT,
+        "changes": _list("Difference"),
+        "ends_ramps": _texts(),
+        "stays": layers,
+    }
+    plan = {
+        "plan": _TEXT,
+        "name": _TEXT,
+        "effect": _TEXT,
+        "own": {"type": "boolean"},
+        "problem": _TEXT,
+        "values": {"type": ["object", "null"], "additionalProperties": _TEXT},
+        "last_drill": {"anyOf": [_ref("Drill"), {"type": "null"}]},
+        "preview": {"anyOf": [_object(preview), {"type": "null"}]},
+    }
+    return {
         "Plan": _object(plan),
-        "Ramp": _object(
-            {
-                "flag": _TEXT,
-                "control": _TEXT,
-                "variant": _TEXT,
-                "state": _TEXT,
-                "step": _COUNT,
-                "percentage": {"type": "number"},
-                "steps": layers,
-                "paused_why": _TEXT,
-                "author": _TEXT,
-                "reason": _TEXT,
-                "started_at": _MOMENT,
-                "ended_at": {"type": ["string", "null"], "format": "date-time"},
-            }
-        ),
         "Drill": _object(
             {"at": _MOMENT, "by": _TEXT, "seconds": {"type": "number"}, "would_change": _COUNT, "problem": _TEXT}
         ),
     }
+
+
+def _ramp_schema(layers: Json) -> Json:
+    return _object(
+        {
+            "flag": _TEXT,
+            "control": _TEXT,
+            "variant": _TEXT,
+            "state": _TEXT,
+            "step": _COUNT,
+            "percentage": {"type": "number"},
+            "steps": layers,
+            "paused_why": _TEXT,
+            "author": _TEXT,
+            "reason": _TEXT,
+            "started_at": _MOMENT,
+            "ended_at": {"type": ["string", "null"], "format": "date-time"},
+        }
+    )
 
 
 def _at(*names: str, **operations: Json) -> Json:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from connections.flags import guards
+from connections.flags import guard_verdicts, guards
 from connections.flags.guard import LEAST_OUTCOMES, Count, Figure, GuardTest, Verdict, wilson
 from connections.models import Environment, Guard, GuardTrip, Ramp
 from dashboard.sentences import bounds_text, count, plural, share
@@ -68,12 +68,12 @@ def panel(environment_key: str, flag: str, *, now: datetime | None = None) -> Pa
     """Everything of one guard; one that does not exist is off."""
     now = now or timezone.now()
     guard = Guard.objects.filter(environment_id=environment_key, flag_key=flag).first()
-    ramp = guards.standing_ramp(environment_key, flag)
+    ramp = guard_verdicts.standing_ramp(environment_key, flag)
     stage = Environment.objects.get(key=environment_key)
     counted = guard is not None and ramp is not None and guard.ramp_id == ramp.pk and bool(guard.test)
     test = GuardTest.read(guard.test) if guard is not None and counted else None
     trips = list(guard.trips.all()[:TRIPS_SHOWN]) if guard is not None else []
-    verdict = guards.verdict(environment_key, flag, now=now)
+    verdict = guard_verdicts.verdict(environment_key, flag, now=now)
     tone, badge = _BADGES[verdict]
     locked = guard is not None and guard.state == Guard.State.TRIPPED
     return Panel(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from connections.flags import control, guards, reading
+from connections.flags import control, guard_verdicts, reading
 from connections.models import Environment, Guard, GuardTrip, Overlay
 from dashboard.queries.guards import panel
 from tests.probes.test_guarding import CANARY, FLAG, World
@@ -115,7 +115,7 @@ def test_a_ramp_waits_for_the_guard_to_pass(rosa: Client) -> None:
     """The ramp's clock asks the guard; a ramp that needs a pass does not climb on silence."""
     World()
     assert control.advance() == []
-    assert guards.verdict("staging", FLAG) == "hold"
+    assert guard_verdicts.verdict("staging", FLAG) == "hold"
     assert "waits for the guard to pass" in words(rosa, PAGE)
     assert Environment.objects.get(key="staging").revision == reading.flag_set("staging").revision
     assert CANARY in words(rosa, PAGE)

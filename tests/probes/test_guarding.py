@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
-from connections.flags import control, guards, reading
+from connections.flags import control, guard_verdicts, guards, reading
 from connections.flags.errors import FlagError, NothingToChange, ReasonMissing, UnknownFlag
 from connections.flags.evaluation import evaluate
 from connections.flags.guard import GuardTest
@@ -105,7 +105,7 @@ def test_a_breaking_canary_trips_the_breaker(
 
 def test_after_a_trip_it_is_locked_until_a_person_re_arms_it(world: World) -> None:
     world.break_canary()
-    assert guards.verdict("staging", FLAG) == "trip"
+    assert guard_verdicts.verdict("staging", FLAG) == "trip"
     before = world.guard.test
     world.break_canary()
     assert GuardTrip.objects.count() == 1
@@ -239,7 +239,7 @@ def test_an_outcome_delivered_twice_is_counted_once(world: World) -> None:
 
 
 def test_the_verdict_is_of_this_step_and_of_fresh_probes(world: World) -> None:
-    assert guards.verdict("staging", FLAG) == "hold"
+    assert guard_verdicts.verdict("staging", FLAG) == "hold"
     Guard.objects.update(ramp=Ramp.objects.get())
     test = GuardTest(0.99)
     for stakes in test.figures.values():
@@ -247,21 +247,21 @@ def test_the_verdict_is_of_this_step_and_of_fresh_probes(world: World) -> None:
     test.last_second = int(world.clock.timestamp())
     Guard.objects.update(test=test.as_json())
     soon, late = world.clock + timedelta(seconds=10), world.clock + timedelta(seconds=600)
-    assert guards.verdict("staging", FLAG, now=soon) == "pass"
-    assert guards.verdict("staging", FLAG, now=late) == "hold", "no data"
+    assert guard_verdicts.verdict("staging", FLAG, now=soon) == "pass"
+    assert guard_verdicts.verdict("staging", FLAG, now=late) == "hold", "no data"
     Ramp.objects.update(step=1)
-    assert guards.verdict("staging", FLAG, now=soon) == "hold", "another step"
-    assert guards.verdict("production", FLAG) == "none"
+    assert guard_verdicts.verdict("staging", FLAG, now=soon) == "hold", "another step"
+    assert guard_verdicts.verdict("production", FLAG) == "none"
 
 
 def test_a_healthy_canary_passes_and_the_ramp_goes_on(world: World) -> None:
     """A new step must pass by itself."""
     good = success(ready_us=40_000)
     world.probes(300, good, good)
-    assert guards.verdict("staging", FLAG, now=world.clock) == "pass"
+    assert guard_verdicts.verdict("staging", FLAG, now=world.clock) == "pass"
     Ramp.objects.update(step=1)
     world.probes(20, good, good)
-    assert guards.verdict("staging", FLAG, now=world.clock) == "hold"
+    assert guard_verdicts.verdict("staging", FLAG, now=world.clock) == "hold"
 
 
 def test_a_guard_that_cannot_count_costs_no_outcome(world: World) -> None:
