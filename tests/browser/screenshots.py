@@ -45,6 +45,8 @@ PAGES = {
     "proposals": ("/flags/proposals/", ("failing",)),
     "policy": ("/flags/policy/production/", ("residents",)),
     "sessions": ("/sessions/", ("failing",)),
+    "guard": ("/flags/staging/readiness-strategy/guard/", ("failing",)),
+    "flags-use": ("/flags/use/?env=staging", ("failing", "empty")),
     "keys": ("/keys/", ("residents",)),
     "key-make": ("/keys/make/?env=production", ("residents",)),
 }

@@ -257,11 +257,17 @@ def test_the_verdict_is_of_this_step_and_of_fresh_probes(world: World) -> None:
 def test_a_healthy_canary_passes_and_the_ramp_goes_on(world: World) -> None:
     """A new step must pass by itself."""
     good = success(ready_us=40_000)
+    step = {"hold_seconds": 1, "needs_pass": True}
+    Ramp.objects.update(steps=[{"percentage": 50, **step}, {"percentage": 80, **step}, {"percentage": 100, **step}])
+    world.probes(2, good, good)
+    assert control.advance(world.clock) == [], "its time is over, and the guard has not seen enough"
     world.probes(300, good, good)
     assert guard_verdicts.verdict("staging", FLAG, now=world.clock) == "pass"
-    Ramp.objects.update(step=1)
+    assert [one.cause for one in control.advance(world.clock)] == ["ramp_step"]
+    assert Ramp.objects.get().percentage == 80
     world.probes(20, good, good)
     assert guard_verdicts.verdict("staging", FLAG, now=world.clock) == "hold"
+    assert control.advance(world.clock + timedelta(seconds=5)) == []
 
 
 def test_a_guard_that_cannot_count_costs_no_outcome(world: World) -> None:
