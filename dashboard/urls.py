@@ -6,6 +6,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from dashboard.views import (
     audit,
     chart_data,
+    deploys,
     flag,
     flag_edit,
     flags,
@@ -78,6 +79,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("rollback/plans/<slug:plan_key>/remove/", plans.remove, name="plan_remove"),
     path("rollback/<slug:environment_key>/<slug:plan_key>/", rollback.run_plan, name="run_plan"),
     path("rollback/<slug:environment_key>/<slug:plan_key>/drill/", plans.rehearse, name="plan_drill"),
+    path("deploys/", deploys.deploys, name="deploys"),
+    path("deploys/mark/", deploys.mark, name="deploy_mark"),
+    path("deploys/<int:number>/remove/", deploys.remove, name="deploy_remove"),
     path("practice/", practice.practice, name="practice"),
     path("practice/on/", practice.on, name="practice_on"),
     path("practice/<slug:slug>/end/", practice.end, name="practice_end_all"),

@@ -11,13 +11,12 @@ from django.conf import settings
 from django.db.models import TextField
 from django.db.models.functions import Cast
 
-from connections.models import Revision
 from dashboard import sentences, shapes
-from dashboard.queries.changes import last_revisions
+from dashboard.queries.changes import Happened, LastChanges
 from dashboard.queries.last_slots import Figures, LastSlots, figures
 from dashboard.queries.stories import FAILING, beginnings, last_failure, with_counts
-from dashboard.sentences import Fault, Story
 from dashboard.shares import interval
+from dashboard.story import Fault, Story, all_up, tell, waiting
 from probes.models import Target, TargetStatus
 
 STATES = ("down", "degraded", "stale", "unknown", "paused", "up")
@@ -70,8 +69,9 @@ class Row:
     delivery_bounds: str
     """95 % bounds of the share of events that arrive."""
     result_at: str
-    revision: str
-    revision_at: str
+    change: str
+    """The newest revision that touched a governing flag ("r42"), or deploy ("▽ 5.12.0"), whichever is newer."""
+    change_at: str
 
     @property
     def paths(self) -> dict[str, str]:
@@ -117,6 +117,7 @@ class OverviewReader:
         self._figures: dict[int, tuple[int, Figures]] = {}
         self._last: dict[int, LastSlots] = {}
         self._rows: dict[int, tuple[tuple[Any, ...], Row]] = {}
+        self._changes = LastChanges()
         self._zone = ZoneInfo(settings.TIME_ZONE)
 
     def read(self, now: datetime) -> Overview:
@@ -126,10 +127,9 @@ class OverviewReader:
         self._refresh(targets)
         began = beginnings([row["id"] for row in targets if row["state"] in FAILING], now)
         targets = [{**row, "since": began.get(row["id"], row["since"])} for row in targets]
-        revisions = last_revisions()
-        rows = self._same_or_new(targets, revisions)
+        rows = self._same_or_new(targets, self._changes.read())
         counts = Counter(row.state for row in rows)
-        stories, more = self._stories(targets, counts, revisions, now)
+        stories, more = self._stories(targets, counts, now)
         return Overview(now, rows, {state: counts.get(state, 0) for state in STATES}, stories, more)
 
     def _refresh(self, targets: Sequence[dict[str, Any]]) -> None:
@@ -157,22 +157,21 @@ class OverviewReader:
             known = self._last[target_id] = LastSlots(objective_ms)
         return known
 
-    def _same_or_new(self, targets: Sequence[dict[str, Any]], revisions: Mapping[str, Sequence[Revision]]) -> list[Row]:
+    def _same_or_new(self, targets: Sequence[dict[str, Any]], changes: Mapping[str, Happened]) -> list[Row]:
         current: dict[int, tuple[tuple[Any, ...], Row]] = {}
         for target in targets:
-            changes = revisions.get(target["environment_id"], ())
-            shown_of = (*target.values(), changes[0].number if changes else None)
+            change = changes.get(target["environment_id"])
+            shown_of = (*target.values(), change.identity if change else None)
             known = self._rows.get(target["id"])
             same = known is not None and known[0] == shown_of
-            current[target["id"]] = known if known and same else (shown_of, self._row(target, changes))
+            current[target["id"]] = known if known and same else (shown_of, self._row(target, change))
         self._rows = current
         return [row for _, row in current.values()]
 
-    def _row(self, target: dict[str, Any], revisions: Sequence[Revision]) -> Row:
+    def _row(self, target: dict[str, Any], change: Happened | None) -> Row:
         numbers = self._figures[target["id"]][1] if target["id"] in self._figures else figures([], 1)
         letters = shapes.ribbon_letters(target["status__ribbon"] or "")
         lost = numbers.expected - numbers.delivered
-        revision = revisions[0] if revisions else None
         return Row(
             slug=target["slug"],
             name=target["name"],
@@ -193,27 +192,23 @@ class OverviewReader:
             lost=f"{sentences.count(lost)} lost" if numbers.expected else "",
             delivery_bounds=interval(numbers.delivered, numbers.expected) if numbers.expected else "",
             result_at=_iso(target["status__last_result_at"]),
-            revision=f"r{revision.number}" if revision else sentences.NO_FIGURE,
-            revision_at=_iso(revision.at if revision else None),
+            change=change.label if change else sentences.NO_FIGURE,
+            change_at=_iso(change.at if change else None),
         )
 
     def _stories(
-        self,
-        targets: Sequence[dict[str, Any]],
-        counts: Mapping[str, int],
-        revisions: dict[str, list[Revision]],
-        now: datetime,
+        self, targets: Sequence[dict[str, Any]], counts: Mapping[str, int], now: datetime
     ) -> tuple[list[Story], int]:
         if not targets:
             return [], 0
         wrong = [row for row in targets if row["state"] in (*FAILING, "stale")]
         if wrong:
             told = [(row["id"], self._fault(row)) for row in wrong[:STORIES]]
-            faults = with_counts(told, revisions, now)
-            return [sentences.story(fault, self._zone, now) for fault in faults], len(wrong) - len(told)
+            faults = with_counts(told, now)
+            return [tell(fault, self._zone, now) for fault in faults], len(wrong) - len(told)
         if counts["up"] == len(targets):
-            return [sentences.all_up(len(targets), last_failure(), now)], 0
-        return [sentences.waiting(counts.get("unknown", 0), counts.get("paused", 0))], 0
+            return [all_up(len(targets), last_failure(), now)], 0
+        return [waiting(counts.get("unknown", 0), counts.get("paused", 0))], 0
 
     def _fault(self, row: dict[str, Any]) -> Fault:
         numbers = self._figures[row["id"]][1] if row["id"] in self._figures else None

@@ -32,7 +32,7 @@ _RAW = (
 
 
 def window(target: Target, range_: Range, now: datetime, failing_since: datetime | None = None) -> Window:
-    """What the charts of a target show over a range that ends now. Two queries."""
+    """What the charts of a target show over a range that ends now. Three queries."""
     bucket = raw_bucket(range_, target.interval) if range_.width is None else range_.bucket
     start = floor(now - range_.length, bucket)
     dots: list[Dot] = []

@@ -39,7 +39,7 @@ function patch(node, row) {
   const [since, changed, result] = node.querySelectorAll("time.ago");
   since.dataset.prefix = row.state === "up" ? "for " : "";
   setAgo(since, row.since);
-  setAgo(changed, row.revision_at);
+  setAgo(changed, row.change_at);
   setAgo(result, row.result_at);
   const note = node.querySelector(".t-note");
   setText(note, row.note);
