@@ -8,7 +8,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
-from dashboard.permissions import ADMINISTRATOR, RESPONDER, allows
+from dashboard.permissions import ADMINISTRATOR, RESPONDER, VIEWER, allows
 from dashboard.practice import rows
 from dashboard.queries.proposals import alarms
 
@@ -33,6 +33,8 @@ PRACTICE = MenuItem("Practice", "/practice/")
 """Only where there are reference services, and for those who may act."""
 KEYS = MenuItem("Keys", "/keys/")
 """For administrators."""
+HELP = MenuItem("Help", "/docs/")
+"""Last, for everybody who is signed in."""
 
 
 def console(request: HttpRequest) -> dict[str, Any]:
@@ -40,7 +42,8 @@ def console(request: HttpRequest) -> dict[str, Any]:
     user = getattr(request, "user", AnonymousUser())  # absent where a request failed before it was authenticated
     practice = (PRACTICE,) if allows(user, RESPONDER) and rows.places() else ()
     keys = (KEYS,) if allows(user, ADMINISTRATOR) else ()
-    pages = (*PAGES, *practice, *keys)
+    help_pages = (HELP,) if allows(user, VIEWER) else ()
+    pages = (*PAGES, *practice, *keys, *help_pages)
     menu = [MenuItem(page.label, page.href, page.icon, _is_current(page.href, request.path)) for page in pages]
     more = [item for item in menu if not item.icon]
     return {
