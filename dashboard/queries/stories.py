@@ -15,7 +15,7 @@ from dashboard.sentences import Evidence
 from dashboard.story import Fault, LastFailure
 from probes.engine.outcome import FailureKind
 from probes.histogram import bounds
-from probes.models import Flip, Result, Rollup, Target
+from probes.models import Flip, Location, Result, Rollup, Target
 
 FAILING = ("down", "degraded")
 SAME_FAULT = timedelta(minutes=5)
@@ -131,8 +131,8 @@ def _served(faults: Sequence[tuple[int, Fault]], now: datetime) -> dict[int, lis
 
 
 def _probed_from(target_ids: Sequence[int]) -> dict[int, tuple[str, ...]]:
-    """The names of the locations that each target is probed from."""
-    if not target_ids:
+    """The names of the locations that each target is probed from; nothing where there is only one for all."""
+    if not target_ids or Location.objects.count() < 2:
         return {}
     found: dict[int, tuple[str, ...]] = {}
     rows = Target.locations.through.objects.filter(target_id__in=target_ids).order_by("location__name")
