@@ -249,6 +249,8 @@ class LocationRollup(models.Model):
     """The worst lag of the loop that measured."""
     answered_at = models.DateTimeField(null=True)
     """When its newest outcome was recorded."""
+    ill_at = models.DateTimeField(null=True)
+    """Its newest slot that was late or missed."""
     start_delay = models.JSONField(default=dict)
     """A `probes.histogram.Histogram` as JSON: slot -> start; {} while it is empty."""
 

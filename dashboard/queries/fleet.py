@@ -21,6 +21,7 @@ from probes.models import Location, LocationRollup, Watermark
 
 PROCESSES_STALE = timedelta(seconds=20)
 """The supervisor writes every 5 s; a file older than this tells nothing about now."""
+NEVER = (None, None)
 LOOK_BACK = timedelta(hours=1)
 """How far back the beginning of lateness is looked for."""
 
@@ -142,7 +143,7 @@ def read(now: datetime, data_dir: Path | None = None) -> Fleet:
     ).order_by("name")
     rows = list(locations)
     heard = _ear(settings.REDIS_URL).hear(row.queue for row in rows)
-    answered, minutes = _answered(), _minutes(now)
+    newest, minutes = _newest(), _minutes(now)
     by_location: dict[str, list[Worker]] = defaultdict(list)
     for worker in heard.workers if heard else ():
         by_location[worker.location].append(worker)
@@ -152,7 +153,8 @@ def read(now: datetime, data_dir: Path | None = None) -> Fleet:
             name=row.name,
             interval=timedelta(milliseconds=row.interval) if row.interval else None,
             expected_since=row.expected,
-            answered=answered.get(row.key),
+            answered=newest.get(row.key, NEVER)[0],
+            ill_at=newest.get(row.key, NEVER)[1],
             workers=by_location[row.key],
             queued=heard.queued[row.queue] if heard else 0,
             minutes=minutes[row.key],
@@ -163,9 +165,9 @@ def read(now: datetime, data_dir: Path | None = None) -> Fleet:
     return Fleet(now, judge(places, machinery, now), machinery, heard, {row.key: row.watched for row in rows})
 
 
-def _answered() -> dict[str, datetime]:
+def _newest() -> dict[str, tuple[datetime | None, datetime | None]]:
     ever = LocationRollup.objects.filter(width=LocationRollup.Width.EVER)
-    return {key: at for key, at in ever.values_list("location_id", "answered_at") if at is not None}
+    return {key: (answered, ill) for key, answered, ill in ever.values_list("location_id", "answered_at", "ill_at")}
 
 
 def _minutes(now: datetime) -> dict[str, list[Minute]]:

@@ -12,11 +12,14 @@ from itertools import pairwise
 HEARD_WITHIN = timedelta(seconds=10)
 """Workers tell each second how they are; one that was not heard for so long is gone."""
 OVERDUE = timedelta(seconds=10)
-"""A location is silent when so long beyond two of its shortest intervals has brought no outcome."""
+"""A location is silent when so long beyond two of its shortest intervals, or one where something is known to be away,
+has brought no outcome."""
 BEGINS = timedelta(seconds=20)
 """How long a location that was never heard may take: processes start one after the other."""
 LATE_SHARE, LATE_FEWEST = 0.05, 3
 """A location is late when so many of its slots in the last two minutes, and at least three, were late or missed."""
+OVER = timedelta(seconds=40)
+"""A location is late no longer when so long no slot was: a miss is known some ten seconds after its slot."""
 DISPATCH_OVERDUE = timedelta(seconds=5)
 """The tick hands slots out seconds ahead, each second."""
 RECORDER_OVERDUE = timedelta(seconds=10)
@@ -62,6 +65,8 @@ class Worker:
     """Outcomes that had to go because Redis was away for too long."""
     exceeded: int = 0
     """Slots that it left out, of late: too many in flight, or come too late."""
+    over_capacity: int = 0
+    """How often too many were in flight."""
     exceeded_since: datetime | None = None
 
     def alive(self, now: datetime) -> bool:
@@ -91,6 +96,8 @@ class Place:
     """Since when it has such a target."""
     answered: datetime | None = None
     """When its newest outcome was recorded."""
+    ill_at: datetime | None = None
+    """Its newest slot that was late or missed."""
     workers: Sequence[Worker] = ()
     queued: int = 0
     """Batches of slots that no worker has taken."""
@@ -110,6 +117,15 @@ class Machinery:
     """Up to which instant the recorder has looked for missed slots."""
     deaths: Mapping[str, str] = field(default_factory=dict)
     """{process: why it is not running}, as the supervisor tells; empty where nobody supervises."""
+
+    def trouble(self, now: datetime) -> str:
+        """Which of them is away: "redis", "recorder" or "tick", the first that keeps the others; "" where none is."""
+        if not self.redis:
+            return "redis"
+        if self.recorded_until is None or now - self.recorded_until > RECORDER_OVERDUE:
+            return "recorder"
+        late = self.dispatched_until is None or now - self.dispatched_until > DISPATCH_OVERDUE
+        return "tick" if late else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,32 +152,33 @@ def judge(places: Iterable[Place], machinery: Machinery, now: datetime) -> list[
 def _judge(place: Place, machinery: Machinery, now: datetime) -> Condition:
     if place.interval is None:
         return Condition(place, State.IDLE)
-    if since := _silent_since(place, place.interval, now):
+    if since := _silent_since(place, place.interval, machinery, now):
         return Condition(place, State.SILENT, since, *_why_silent(place, machinery, now))
-    if since := _late_since(place.minutes, now):
+    lately = place.ill_at is not None and now - place.ill_at <= OVER
+    if lately and (since := _late_since(place.minutes, now)):
         return Condition(place, State.LATE, since, _why_late(place, now))
     return Condition(place, State.ON_TIME)
 
 
-def _silent_since(place: Place, interval: timedelta, now: datetime) -> datetime | None:
+def _silent_since(place: Place, interval: timedelta, machinery: Machinery, now: datetime) -> datetime | None:
     """Its newest outcome, where the next is overdue; None where it is not."""
     last = place.answered
     if last is None or (place.expected_since is not None and last < place.expected_since):
         began = place.expected_since or now
         return began if now - began > BEGINS + 2 * interval else None
-    workerless = not any(worker.alive(now) for worker in place.workers)
-    patience = HEARD_WITHIN if workerless else OVERDUE + 2 * interval
-    return last if now - last > max(patience, interval + HEARD_WITHIN) else None
+    # Where something is known to be away, nothing can come: no need to wait for a second interval.
+    known = machinery.trouble(now) or not any(worker.alive(now) for worker in place.workers)
+    return last if now - last > OVERDUE + (1 if known else 2) * interval else None
 
 
 def _why_silent(place: Place, machinery: Machinery, now: datetime) -> tuple[str, datetime | None]:
-    if not machinery.redis:
-        return REDIS_AWAY, None
-    until = machinery.recorded_until
-    if until is None or now - until > RECORDER_OVERDUE:
-        return _away("results wait for the recorder", until, machinery.deaths, ("recorder",))
-    if machinery.dispatched_until is None or now - machinery.dispatched_until > DISPATCH_OVERDUE:
-        return _away("no slot is handed out", machinery.dispatched_until, machinery.deaths, ("beat", "scheduler"))
+    match machinery.trouble(now):
+        case "redis":
+            return REDIS_AWAY, None
+        case "recorder":
+            return _away("results wait for the recorder", machinery.recorded_until, machinery.deaths, ("recorder",))
+        case "tick":
+            return _away("no slot is handed out", machinery.dispatched_until, machinery.deaths, ("beat", "scheduler"))
     living = [worker for worker in place.workers if worker.alive(now)]
     if not living:
         return _workerless(place, machinery.deaths)
@@ -220,7 +237,7 @@ def _is_late(minutes: Sequence[Minute]) -> bool:
 
 def _why_late(place: Place, now: datetime) -> str:
     living = [worker for worker in place.workers if worker.alive(now)]
-    if over := [worker for worker in living if worker.exceeded]:
+    if over := [worker for worker in living if worker.exceeded and worker.over_capacity]:
         left = sum(worker.exceeded for worker in over)
         return f"{over[0].name} left {left:,} slots out; start another worker"
     if place.queued >= QUEUED_MANY:

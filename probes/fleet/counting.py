@@ -22,7 +22,7 @@ within a second (`worker_loop.LATEST_START_SECONDS`) is not begun at all and is 
 
 _WIDTHS = tuple(width for width in LocationRollup.Width.values if width)
 _IDENTITY = ("location_id", "width", "start")
-_COUNTS = ("on_time", "late", "missed", "errors", "flagged", "lag_us", "answered_at")
+_COUNTS = ("on_time", "late", "missed", "errors", "flagged", "lag_us", "answered_at", "ill_at")
 _COLUMNS = (*_COUNTS, "start_delay")
 
 Key = tuple[str, int, datetime]
@@ -40,6 +40,7 @@ class Counted:
     flagged: int = 0
     lag_us: int = 0
     answered_at: datetime | None = None
+    ill_at: datetime | None = None
     start_delay: Histogram = field(default_factory=Histogram)
 
     @property
@@ -52,10 +53,11 @@ class Counted:
         """All slots that were due."""
         return self.probed + self.missed + self.errors
 
-    def add(self, outcome: Outcome, now: datetime) -> None:
+    def add(self, slot: datetime, outcome: Outcome, now: datetime) -> None:
         """Count one slot, recorded `now`."""
         if outcome.kind is FailureKind.MISSED:
             self.missed += 1
+            self.ill_at = _newest(self.ill_at, slot)
             return
         self.answered_at = now
         if outcome.kind is not None and outcome.kind.ours:
@@ -64,6 +66,7 @@ class Counted:
         punctual = outcome.start_delay_us <= LATE_US
         self.on_time += punctual
         self.late += not punctual
+        self.ill_at = self.ill_at if punctual else _newest(self.ill_at, slot)
         self.flagged += outcome.flagged
         self.lag_us = max(self.lag_us, outcome.lag_us)
         self.start_delay.add(outcome.start_delay_us)
@@ -73,12 +76,17 @@ class Counted:
         for name in ("on_time", "late", "missed", "errors", "flagged"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.lag_us = max(self.lag_us, other.lag_us)
-        self.answered_at = max(filter(None, (self.answered_at, other.answered_at)), default=None)
+        self.answered_at = _newest(self.answered_at, other.answered_at)
+        self.ill_at = _newest(self.ill_at, other.ill_at)
         self.start_delay = self.start_delay.merge(other.start_delay)
 
     def values(self) -> tuple[Any, ...]:
         """The values of the columns, in their order, JSON as text."""
         return (*(getattr(self, name) for name in _COUNTS), self.start_delay.to_text())
+
+
+def _newest(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max(one, other) if one and other else one or other
 
 
 def count(inserted: Iterable[Entry], replaced: Iterable[Entry], now: datetime) -> None:
@@ -91,7 +99,7 @@ def count(inserted: Iterable[Entry], replaced: Iterable[Entry], now: datetime) -
     for entry, was_missed in counted:
         for key in _keys(entry):
             found[key].missed -= was_missed
-            found[key].add(entry.outcome, now)
+            found[key].add(entry.slot, entry.outcome, now)
     replace(LocationRollup, _IDENTITY, _COLUMNS, [(*key, *each.values()) for key, each in found.items()])
 
 

@@ -86,6 +86,7 @@ def read_worker(name: str, text: str) -> Worker | None:
             waiting=int(told["waiting"]),
             dropped=int(told["dropped"]),
             exceeded=int(told["exceeded"]),
+            over_capacity=int(told["over_capacity"]),
             exceeded_since=datetime.fromisoformat(told["exceeded_since"]),
         )
     except (ValueError, KeyError, TypeError):

@@ -24,6 +24,7 @@ class Migration(migrations.Migration):
                 ('flagged', models.PositiveBigIntegerField(default=0)),
                 ('lag_us', models.BigIntegerField(default=0)),
                 ('answered_at', models.DateTimeField(null=True)),
+                ('ill_at', models.DateTimeField(null=True)),
                 ('start_delay', models.JSONField(default=dict)),
                 ('location', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='rollups', to='probes.location')),
             ],

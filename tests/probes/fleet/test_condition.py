@@ -11,7 +11,9 @@ NOW = datetime(2026, 11, 20, 3, 6, 30, tzinfo=UTC)
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 WELL = Machinery(True, NOW + 2 * SECOND, NOW - SECOND)
 WORKER = Worker("virginia@one:1", "virginia", NOW - SECOND)
-PLACE = Place("virginia", "Virginia", 5 * SECOND, NOW - timedelta(days=1), NOW - SECOND, (WORKER,))
+PLACE = Place(
+    "virginia", "Virginia", 5 * SECOND, NOW - timedelta(days=1), NOW - SECOND, NOW - 20 * SECOND, workers=(WORKER,)
+)
 
 
 def minutes(*ill: int, slots: int = 60) -> tuple[Minute, ...]:
@@ -126,6 +128,12 @@ def test_a_location_is_late_when_some_of_its_last_two_minutes_were(ill: tuple[in
     assert judged(replace(PLACE, minutes=minutes(*ill))).state is state
 
 
+def test_a_location_is_late_no_longer_when_its_slots_have_been_on_time_for_a_while() -> None:
+    late = replace(PLACE, minutes=minutes(0, 60, 20))
+    assert judged(late).state is State.LATE
+    assert judged(replace(late, ill_at=NOW - 41 * SECOND)).state is State.ON_TIME
+
+
 def test_lateness_began_with_the_first_of_the_late_minutes_in_a_row() -> None:
     found = judged(replace(PLACE, minutes=minutes(9, 0, 0, 6, 6, 6, 6)))
     assert found.since == NOW.replace(second=0) - 3 * MINUTE
@@ -136,7 +144,7 @@ def test_lateness_began_with_the_first_of_the_late_minutes_in_a_row() -> None:
     ("place", "cause"),
     [
         (
-            replace(PLACE, workers=(replace(WORKER, exceeded=1200),)),
+            replace(PLACE, workers=(replace(WORKER, exceeded=1200, over_capacity=1200),)),
             "virginia@one:1 left 1,200 slots out; start another worker",
         ),
         (replace(PLACE, queued=9), "9 batches of slots wait in its queue; start another worker"),

@@ -24,9 +24,9 @@ Key = tuple[str, int, datetime]
 
 
 def stored() -> dict[Key, Counted]:
-    return {
-        (row["location_id"], row["width"], row["start"]): counted_of(row) for row in LocationRollup.objects.values()
-    }
+    """Without `ill_at`: no row tells that its outcome came in place of a miss."""
+    rows = LocationRollup.objects.values()
+    return {(row["location_id"], row["width"], row["start"]): counted_of({**row, "ill_at": None}) for row in rows}
 
 
 def recounted() -> dict[Key, Counted]:
@@ -91,6 +91,21 @@ def test_a_late_outcome_takes_the_place_of_its_miss() -> None:
     record([entry(target, NOON, success())], now=NOW)
     minute = stored()["local", 60, NOON]
     assert (minute.missed, minute.on_time, minute.answered_at) == (0, 1, NOW)
+
+
+def test_the_newest_slot_that_was_late_or_missed_is_remembered() -> None:
+    target = stored_target()
+
+    def newest() -> datetime | None:
+        return LocationRollup.objects.get(width=LocationRollup.Width.EVER).ill_at
+
+    record([entry(target, NOON, success())], now=NOW)
+    assert newest() is None
+    record([entry(target, NOON + timedelta(seconds=9), success(start_delay_us=LATE_US + 1))], now=NOW)
+    record([entry(target, NOON + timedelta(seconds=5), MISSED)], now=NOW)
+    assert newest() == NOON + timedelta(seconds=9)
+    record([entry(target, NOON + timedelta(seconds=12), MISSED)], now=NOW)
+    assert newest() == NOON + timedelta(seconds=12)
 
 
 def test_what_is_old_goes_and_the_count_of_ever_stays(settings: Settings) -> None:
