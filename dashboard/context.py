@@ -8,7 +8,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
-from dashboard.permissions import ADMINISTRATOR, RESPONDER, Caller, allows
+from dashboard.permissions import ADMINISTRATOR, RESPONDER, VIEWER, Caller, allows
 from dashboard.practice import rows
 from dashboard.queries.proposals import alarms
 
@@ -33,7 +33,8 @@ PRACTICE = MenuItem("Practice", "/practice/")
 """Only where there are reference services, and for those who may act."""
 KEYS = MenuItem("Keys", "/keys/")
 """For administrators."""
-
+HELP = MenuItem("Help", "/docs/")
+"""Last, for everybody who is signed in."""
 GOES = {
     "/": "o",
     "/flags/": "f",
@@ -42,6 +43,7 @@ GOES = {
     "/fleet/": "w",
     "/audit/": "a",
     "/practice/": "p",
+    "/docs/": "h",
 }
 """The key that opens a page, after "g"."""
 
@@ -68,7 +70,8 @@ def menu_for(user: Caller, path: str) -> list[MenuItem]:
     """The pages that exist and that this person may open, the one at `path` marked."""
     practice = (PRACTICE,) if allows(user, RESPONDER) and rows.places() else ()
     keys = (KEYS,) if allows(user, ADMINISTRATOR) else ()
-    pages = (*PAGES, *practice, *keys)
+    help_pages = (HELP,) if allows(user, VIEWER) else ()
+    pages = (*PAGES, *practice, *keys, *help_pages)
     return [MenuItem(page.label, page.href, page.icon, _is_current(page.href, path)) for page in pages]
 
 

@@ -6,6 +6,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from dashboard.views import (
     audit,
     chart_data,
+    docs,
     flag,
     flag_edit,
     flags,
@@ -86,6 +87,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("practice/<slug:slug>/<slug:name>/end/", practice.end, name="practice_end"),
     path("palette.json", palette.commands, name="palette"),
     path("audit/", audit.audit, name="audit"),
+    path("docs/", docs.docs, name="docs"),
+    path("docs/help-<slug:version>.json", docs.help_json, name="help_json"),
+    path("docs/<slug:name>/", docs.docs, name="doc"),
     path("keys/", server_keys.server_keys, name="server_keys"),
     path("keys/make/", server_keys.make, name="key_make"),
     path("keys/<int:number>/rotate/", server_keys.rotate, name="key_rotate"),
