@@ -4,6 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
+from django.conf import settings
+
 from probes.bulk import replace
 from probes.histogram import Histogram
 from probes.memory import Known
@@ -14,6 +16,12 @@ from probes.tally import COLUMNS, Key, Tally, findings_of
 WIDTHS = (Rollup.Width.MINUTE.value, Rollup.Width.HOUR.value)
 """Seconds of each rollup that an outcome counts in."""
 IDENTITY = ("target_id", "location_id", "width", "start")
+
+
+def kept_days() -> dict[int, int]:
+    """Days that rollups of each width are kept."""
+    width, days = Rollup.Width, settings.MINUTE_DAYS
+    return {width.MINUTE.value: days, width.FIVE_MINUTES.value: days, width.HOUR.value: settings.HOUR_DAYS}
 
 
 def count(inserted: Iterable[Entry], replaced: Iterable[Entry], known: Mapping[int, Known]) -> None:

@@ -8,7 +8,7 @@ from operator import itemgetter
 from django.conf import settings
 from django.db import transaction
 
-from probes import partitions, rollups, rows
+from probes import condensing, partitions, rollups, rows
 from probes.engine.script import Script
 from probes.generating import environments, hours
 from probes.generating.answers import outcome
@@ -50,8 +50,7 @@ class Writer:
         self._judged = {slug: Judged(target, plan.start) for slug, target in targets.items()}
         self._memory = Memory()
         self._raw_from = plan.end - timedelta(days=settings.RAW_DAYS)
-        days = {60: settings.MINUTE_DAYS, 300: settings.MINUTE_DAYS, 3600: settings.HOUR_DAYS}
-        self._from = {width: plan.end - timedelta(days=days[width]) for width in rollups.WIDTHS}
+        self._from = {width: plan.end - timedelta(days=days) for width, days in rollups.kept_days().items()}
 
     def write(self, tell: Tell) -> int:
         """All of it; returns how many slots were answered. Each hour is one transaction."""
@@ -68,6 +67,7 @@ class Writer:
         self._write_states()
         for start, upto in _steps(max(ends, self.plan.start), self.plan.end):
             done += self.record(start, upto)
+        condensing.refill(ends, self.plan.end, [target.pk for _, target in self._places])
         settle()
         return done
 

@@ -46,7 +46,7 @@ def hour_of(outcomes: Sequence[Outcome], interval_s: int, kept: Callable[[Outcom
     found = [rows.row_of(Entry(0, "", _ANY, one), _ANY)[_IDENTITY:-_SERVED] for one in outcomes]
     transcripts = {place: rows.transcript_of(one) for place, one in enumerate(outcomes) if one.frames and kept(one)}
     return Hour(
-        calm, outcomes, found, transcripts, {width: _sums(outcomes, interval_s, width) for width in rollups.WIDTHS}
+        calm, outcomes, found, transcripts, {width: _sums(outcomes, interval_s, width) for width in rollups.kept_days()}
     )
 
 

@@ -9,6 +9,7 @@ from django.core.management import CommandError, call_command
 from connections.flags.verifying import verify
 from connections.models import AuditRecord, Environment, Revision
 from dashboard.management.usage import UsageError
+from probes import condensing
 from probes.generating import work
 from probes.generating.plan import BAD, PLACES, plan
 from probes.models import Flip, Result, Rollup, Target, TargetStatus, Transcript, Watermark
@@ -41,6 +42,10 @@ def test_rollups_are_what_the_rows_add_up_to() -> None:
     slots = made(days=0.15)
     assert slots == Result.objects.count() > 3 * 60 * 3
     assert stored_rollups() == recount()
+    before = {row.pk: (row.probes, row.kinds, row.histograms) for row in Rollup.objects.filter(width=300)}
+    assert sum(row[0] for row in before.values()) > 3 * 60 * 3 - 30
+    condensing.refill(UNTIL - timedelta(hours=5), UNTIL, [*Target.objects.values_list("pk", flat=True)])
+    assert {row.pk: (row.probes, row.kinds, row.histograms) for row in Rollup.objects.filter(width=300)} == before
 
 
 def test_it_ends_with_a_fault_a_minute_after_a_change_that_is_still_served() -> None:
@@ -78,8 +83,9 @@ def test_it_goes_without_a_trace_and_the_audit_trail_says_so() -> None:
     made(targets=1, days=0.1)
     assert not verify().faults
     assert work.remove(by="somebody") == (1, [])
-    for model in (Target, Result, Rollup, Transcript, Flip, TargetStatus, Watermark):
+    for model in (Target, Result, Rollup, Transcript, Flip, TargetStatus):
         assert not model.objects.exists(), model
+    assert not Watermark.objects.filter(name__startswith="generated").exists()
     assert set(Environment.objects.values_list("key", flat=True)) == before
     assert not verify().faults
     told = AuditRecord.objects.filter(actor="somebody").order_by("number").values_list("action", flat=True)
