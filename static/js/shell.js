@@ -41,7 +41,7 @@ document.addEventListener("keydown", (event) => {
 
 // Banners, at the bottom and over reserved padding: they never push content.
 const banners = document.getElementById("banners");
-export function banner(key, text, href) {
+export function banner(key, text, href, words = "Sign in") {
   let node = banners.querySelector(`[data-key="${key}"]`);
   if (!text) { node?.remove(); return; }
   if (!node) {
@@ -57,7 +57,7 @@ export function banner(key, text, href) {
   if (href && !node.querySelector("a")) {
     const link = document.createElement("a");
     link.href = href;
-    link.textContent = "Sign in";
+    link.textContent = words;
     node.append(link);
   }
 }
