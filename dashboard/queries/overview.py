@@ -16,7 +16,7 @@ from django.db.models import Count, Max, Q, TextField
 from django.db.models.functions import Cast
 
 from dashboard import sentences, shapes
-from dashboard.queries.changes import Happened, LastChanges
+from dashboard.queries.changes import Happened, LastChanges, Place
 from dashboard.queries.last_slots import Figures, LastSlots, figures
 from dashboard.queries.stories import FAILING, beginnings, last_failure, with_counts
 from dashboard.shares import interval
@@ -166,7 +166,8 @@ class OverviewReader:
             self._read_definitions(fresh=fresh)
             self._read_statuses()
             targets = self._shown(now)
-            rows = self._same_or_new(targets, self._changes.read())
+            places = [(target.facts["environment_id"], target.facts["slug"]) for target in targets]
+            rows = self._same_or_new(targets, self._changes.read(places))
             counts = Counter(row.state for row in rows)
             stories, more = self._stories(targets, counts, now)
             shown = {state: counts.get(state, 0) for state in STATES}
@@ -248,10 +249,10 @@ class OverviewReader:
         found.sort(key=lambda target: target.urgency)
         return found
 
-    def _same_or_new(self, targets: Sequence[_Shown], newest: Mapping[str, Happened]) -> list[Row]:
+    def _same_or_new(self, targets: Sequence[_Shown], newest: Mapping[Place, Happened]) -> list[Row]:
         current: dict[int, tuple[dict[str, Any], tuple[Any, ...], Row]] = {}
         for target in targets:
-            change = newest.get(target.facts["environment_id"])
+            change = newest.get((target.facts["environment_id"], target.facts["slug"]))
             seen = (target.state, target.since, change.identity if change else None)
             known = self._rows.get(target.facts["id"])
             same = known is not None and known[0] is target.facts and known[1] == seen

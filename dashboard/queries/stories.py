@@ -44,7 +44,7 @@ def with_counts(faults: Sequence[tuple[int, Fault]], now: datetime) -> list[Faul
         return []
     counts = _counts({target_id: fault.since for target_id, fault in faults})
     evidence = _evidence({target_id: _main_kind(counts[target_id]) for target_id, _ in faults})
-    changes = changes_near([(fault.environment, fault.since) for _, fault in faults], now)
+    changes = changes_near([(fault.environment, fault.slug, fault.since) for _, fault in faults], now)
     served = _served(faults, now)
     probed = _probed_from([target_id for target_id, fault in faults if fault.state == "stale"])
     return [

@@ -174,7 +174,8 @@ class TargetReader:
 
     def changes(self, condition: Condition) -> list[Happened]:
         """What changed in its environment, newest first; near the beginning of its fault, where it has one."""
-        return happened(self.target.environment_id, condition.since if condition.state in FAILING else None)
+        since = condition.since if condition.state in FAILING else None
+        return happened(self.target.environment_id, self.target.slug, since)
 
     def live(self, now: datetime) -> dict[str, Any]:
         """What the page replaces while it is open: the state, the story, the side column."""

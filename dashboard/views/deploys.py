@@ -21,7 +21,7 @@ from probes.models import Target
 
 PAGE = 50
 MOST_SERVICES = 50
-"""Names that the form offers, and the newest deploys they are taken from."""
+"""Names that the form offers: of the newest deploys, and as many targets."""
 
 
 @require(VIEWER)
@@ -54,7 +54,9 @@ def mark(request: HttpRequest) -> HttpResponse:
     """The form, and marking what was typed, once. Back to the target that led here, else to the list."""
     if request.method != "POST":
         environment, target = request.GET.get("env", "staging"), request.GET.get("target", "")
-        return _form(request, DeployForm(environment=environment, target=target), 200)
+        # From a target's page: most likely it is that service.
+        service = target if Target.objects.filter(slug=target).exists() else ""
+        return _form(request, DeployForm(environment=environment, target=target, service=service), 200)
     form, by = DeployForm.read(request.POST), person(request).name
     stage = Environment.objects.filter(key=form.environment).first()
     now = timezone.now()
@@ -91,8 +93,9 @@ def remove(request: HttpRequest, number: int) -> HttpResponse:
 
 
 def _form(request: HttpRequest, form: DeployForm, status: int) -> HttpResponse:
-    newest = Deploy.objects.values_list("service", flat=True)[: MOST_SERVICES * 4]
-    services = sorted(dict.fromkeys(newest))[:MOST_SERVICES]
+    newest = Deploy.objects.values_list("service", flat=True)[:MOST_SERVICES]
+    slugs = Target.objects.filter(environment_id=form.environment).order_by("slug").values_list("slug", flat=True)
+    services = sorted({*newest, *slugs[:MOST_SERVICES]})
     back = reverse("target", args=[form.target]) if Target.objects.filter(slug=form.target).exists() else ""
     context = {
         "form": form,

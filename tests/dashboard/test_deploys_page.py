@@ -220,31 +220,31 @@ def test_old_faults_keep_the_changes_near_their_beginning_however_much_has_chang
     deploy(2 * 24 * 60 + 3, version="cause")
     for number in range(12):
         deploy(number, version=f"later-{number}")
-    [near] = changes_near([("staging", since)], now)
+    [near] = changes_near([("staging", "chat-1", since)], now)
     assert [one.deploy for one in near] == ["chat cause"]
-    listed = [one.label for one in happened("staging", since)]
+    listed = [one.label for one in happened("staging", "chat-1", since)]
     assert "▽ cause" in listed
     assert listed[0] == "▽ later-0"
     assert len(listed) == 6
-    assert "▽ cause" not in [one.label for one in happened("staging")]
+    assert "▽ cause" not in [one.label for one in happened("staging", "chat-1")]
 
 
 def test_the_last_change_is_a_revision_or_a_deploy_whichever_is_newer() -> None:
     now = timezone.now()
-    healthy(4, 1, now)  # one of them in staging
+    healthy(4, 1, now)  # one of them in staging, none of them called backend
     reader = OverviewReader()
 
     def shown() -> dict[str, str]:
         return {row.environment: row.change for row in reader.read(timezone.now()).rows}
 
     assert shown() == {"production": "r1", "staging": "r1"}
-    row = deploy(version="9f2c41d0aa57b3e8c6d1f4027be95a1c0d3e6f88")
+    row = deploy(service="backend", version="9f2c41d0aa57b3e8c6d1f4027be95a1c0d3e6f88")
     assert shown() == {"production": "r1", "staging": "▽ 9f2c41d"}
     control.change("staging", {"client-ack": "off"}, author="mara", reason="trying it out", expected_version=1)
     assert shown() == {"production": "r1", "staging": "r2"}
-    deploy(60 * 24 * 30, environment="production", version="older than the first flag set" * 3)
+    deploy(60 * 24 * 30, service="backend", environment="production", version="older than the first flag set" * 3)
     assert shown()["production"] == "r1"
-    deploy(version="5.13.0")
+    deploy(service="backend", version="5.13.0")
     assert shown()["staging"] == "▽ 5.13.0"
     marking.remove(Deploy.objects.get(version="5.13.0"), author="mara", reason="it was not so")
     assert shown()["staging"] == "r2"
@@ -254,10 +254,29 @@ def test_the_last_change_is_a_revision_or_a_deploy_whichever_is_newer() -> None:
 def test_the_last_changes_are_read_again_only_where_something_changed() -> None:
     deploy()
     changes = LastChanges()
-    first = changes.read()
+    first = changes.read([("staging", "any")])
+    assert first["staging", "any"].label == "▽ 5.12.0"
     with CaptureQueriesContext(connection) as queries:
-        assert changes.read() == first
+        assert changes.read([("staging", "any")]) == first
     assert len(queries) == 2
+
+
+def test_a_deploy_of_a_service_that_is_a_target_concerns_that_target_alone() -> None:
+    target, now = failing(6), timezone.now()
+    other = Target.objects.create(slug="search", name="Search", environment_id="staging", url="ws://127.0.0.1:1/")
+    deploy(7, version="mine", service=target.slug)
+    deploy(8, version="theirs", service=other.slug)
+    deploy(9, version="shared", service="redis")
+    story = TargetReader(target).condition(now).story.text
+    assert "2 changes (deploy redis shared, deploy staging-chat mine)." in story
+    shown = window(target, BY_KEY["1h"], now)
+    assert [mark.label for mark in shown.marks] == ["shared", "mine"]
+    assert [one.label for one in happened("staging", target.slug)][:2] == ["▽ mine", "▽ shared"]
+    assert [one.label for one in happened("staging", other.slug)][:2] == ["▽ theirs", "▽ shared"]
+    changes = {row.slug: row.change for row in OverviewReader().read(now).rows}
+    assert changes == {target.slug: "▽ mine", "search": "▽ theirs"}
+    # A target of that name elsewhere is another.
+    assert [mark.label for mark in marks_between("production", now - timedelta(hours=1), now, "search")] == []
 
 
 def test_marks_are_asked_for_in_two_queries_however_many_there_are() -> None:

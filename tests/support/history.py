@@ -242,7 +242,7 @@ def _failing(targets: int, minutes: int, now: datetime, undone: datetime | None)
     _well(history, max(0, targets - 3), began)
     if minutes >= 60:
         deploy("staging", "chat 5.12.0", now - timedelta(minutes=38))
-        deploy("production", "orders 9f2c41d0aa57b3e8c6d1f4027be95a1c0d3e6f88", now - timedelta(minutes=10))
+        deploy("production", "orders-feed 9f2c41d0aa57b3e8c6d1f4027be95a1c0d3e6f88", now - timedelta(minutes=10))
     regimes = [
         Regime(began, 1, "dependency_gate", left=0.03, away=0.004, false_ready=0.0),
         Regime(changed + timedelta(milliseconds=180), revision, "immediate", left=0.31, away=0.0, false_ready=0.58),
