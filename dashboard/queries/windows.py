@@ -35,7 +35,7 @@ _RAW = (
 
 
 def window(target: Target, range_: Range, now: datetime, failing_since: datetime | None = None) -> Window:
-    """What the charts of a target show over a range that ends now. At most four queries."""
+    """What the charts of a target show over a range that ends now. At most five queries."""
     bucket = raw_bucket(range_, target.interval) if range_.width is None else range_.bucket
     start = floor(now - range_.length, bucket)
     dots: list[Dot] = []
@@ -51,7 +51,7 @@ def window(target: Target, range_: Range, now: datetime, failing_since: datetime
         bucket=bucket,
         buckets=merged(found, bucket),
         dots=dots,
-        marks=marks_between(target.environment_id, start, now),
+        marks=marks_between(target.environment_id, start, now, target.slug),
         events=tuple(target.script.get("events", ())),
         deadline_us=target.deadline_ms * 1000,
         objective_us=target.ready_objective_ms * 1000,

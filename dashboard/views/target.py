@@ -53,6 +53,7 @@ def _page(reader: TargetReader, context: dict[str, Any]) -> dict[str, Any]:
     return {
         "range": chosen,
         "condition": condition,
+        "failing": condition.state in FAILING,
         "practised": reader.practised(now),
         "word": sentences.STATE_WORDS[condition.state],
         "ranges": RANGES,
@@ -63,7 +64,7 @@ def _page(reader: TargetReader, context: dict[str, Any]) -> dict[str, Any]:
         "probes": probes[:SIDE_PROBES],
         "all_probes": probes,
         "governing": reader.governing(now),
-        "revisions": reader.changes(),
+        "changes": reader.changes(condition),
         "real": real_connections_of(reader.target, now),
         **act_opened(reader.target, context["act"]),
         **race_checks.card(reader.target, race_checks.newest(reader.target, race_checks.CARD)),

@@ -207,7 +207,7 @@ window.addEventListener("popstate", () => {
 });
 
 // Live
-const fragments = { story: "story", flags: "governing", changes: "changes", real: "real-connections", last_probes: "last-probes" };
+const fragments = { story: "story", flags: "governing", changes: "changes-list", real: "real-connections", last_probes: "last-probes" };
 let waiting = null;
 listen("target", ({ data: told }) => {
   setShape(document.getElementById("state-shape"), told.state);
