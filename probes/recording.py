@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import transaction
 
-from probes import certificates, guarding, rollups, rows, statuses
+from probes import certificates, guarding, rollups, rows, served, statuses
 from probes.engine.outcome import FailureKind
 from probes.memory import Known, Memory
 from probes.models import Location, Target
@@ -61,6 +61,7 @@ def _store(
     if not written:
         return []
     rollups.count(inserted, replaced, known)
+    served.count(written, known)
     rows.keep_transcripts(written)
     statuses.update(known, watched, written, now)
     target_ids = frozenset(entry.target_id for entry in written)
