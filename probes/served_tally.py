@@ -10,7 +10,8 @@ from probes.histogram import bucket_of
 Key = tuple[int, str, int, datetime, str]
 """(target id, location, width in seconds, start, strategy)."""
 COLUMNS = (
-    "probes", "failed", "false_ready", "flagged", "asked", "incomplete", "expected", "delivered", "never", "race_window",
+    "probes", "failed", "false_ready", "flagged", "asked", "incomplete", "expected", "delivered", "never",
+    "race_window",
 )  # fmt: skip
 """The columns of a `probes.models.ServedRollup`, in the order of `ServedTally.values`."""
 Values = tuple[int, int, int, int, int, int, int, int, int, bytes]
@@ -88,5 +89,4 @@ class ServedTally:
     @classmethod
     def of(cls, values: Values) -> "ServedTally":
         """What `values` gave."""
-        *counts, race_window = values
-        return cls(*counts, packed.from_bytes(race_window))
+        return cls(*values[:-1], packed.from_bytes(values[-1]))
