@@ -194,10 +194,11 @@ class ResidentLife(models.Model):
 
 
 class Rollup(models.Model):
-    """A minute or an hour of a target at a location: counts, and one mergeable histogram per figure."""
+    """A minute, five or an hour of a target at a location: counts, and one mergeable histogram per figure."""
 
     class Width(models.IntegerChoices):
         MINUTE = 60
+        FIVE_MINUTES = 300
         HOUR = 3600
 
     pk = models.CompositePrimaryKey("target_id", "location_id", "width", "start")

@@ -1,6 +1,6 @@
 """What each topic says: computed once for all who listen, as JSON-ready data. Database reads only; no sockets here."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from dashboard.live.sessions import living
 from dashboard.models import PracticedFault
 from dashboard.queries import fleet, fleet_page
 from dashboard.queries.fleet import Fleet, exceeded_workers, troubled_processes
-from dashboard.queries.overview import OverviewReader, Row
+from dashboard.queries.overview import Row, reader
 from dashboard.queries.practice import notes
 from dashboard.queries.target import TargetReader
 from dashboard.queries_flags import flags_state
@@ -32,7 +32,6 @@ class Topics:
     """Computes topics by name. Used by one thread at a time: the hub's."""
 
     def __init__(self, data_dir: Path) -> None:
-        self._overview = OverviewReader()
         self._told: dict[str, tuple[Row, Data]] = {}
         self._data_dir = data_dir
         self._fleet: Fleet | None = None
@@ -55,7 +54,7 @@ class Topics:
         return self._families[family](subject, now)
 
     def pulse(self) -> tuple[Any, ...]:
-        """Changes whenever anything a page shows was written. A few aggregates, no rows."""
+        """Changes whenever anything a page shows was written; results come first. A few aggregates, no rows."""
         practised = PracticedFault.objects.filter(until__gt=timezone.now())
         statuses = TargetStatus.objects.aggregate(Sum("sequence"), Count("pk"), Max("since"))
         return (
@@ -69,6 +68,14 @@ class Topics:
             tuple(WatchedServer.objects.aggregate(Max("reported_at"), Count("pk")).values()),
         )
 
+    def pulses(self, topics: Collection[str]) -> dict[str, Hashable]:
+        """For each topic, what moves whenever it may say something else. A target's is not moved by others' results."""
+        results, *rest = self.pulse()
+        slugs = [topic.partition(":")[2] for topic in topics if topic.startswith("target:")]
+        found = TargetStatus.objects.filter(target__slug__in=slugs).values_list("target__slug", "sequence", "since")
+        own = {f"target:{slug}": (sequence, since) for slug, sequence, since in found} if slugs else {}
+        return {topic: (own.get(topic) if topic.startswith("target:") else results, *rest) for topic in topics}
+
     def living(self, sessions: Collection[str], now: datetime) -> set[str]:
         """Those of the session keys that still hold."""
         return living(sessions, now)
@@ -78,7 +85,7 @@ class Topics:
         database_connections.close_all()
 
     def _overview_topic(self, _: str, now: datetime) -> Data:
-        shown = self._overview.read(now)
+        shown = reader().read(now, fresh=False)
         told = {"stories": shown.stories, "more": shown.more, "practised": notes(now)}
         return {
             "rows": self._as_data(shown.rows),
@@ -126,14 +133,19 @@ class Topics:
         return self._fleet
 
 
-def changed_rows(before: Data | None, after: Data) -> Data:
-    """The overview without the rows that stayed as they were."""
+def changes(before: Data | None, after: Data) -> Data:
+    """What of the overview a page that was told `before` does not know: of each row only the fields that changed."""
     if before is None:
         return after
+    told = {name: value for name, value in after.items() if name != "rows" and value != before[name]}
     known = before["rows"]
     # Most rows are the very objects of before, and comparing dictionaries looks at every field first.
-    rows = {slug: row for slug, row in after["rows"].items() if known.get(slug) is not row and known.get(slug) != row}
-    return {**after, "rows": rows}
+    rows = {slug: _fields(known.get(slug), row) for slug, row in after["rows"].items() if known.get(slug) is not row}
+    return {**told, "rows": {slug: fields for slug, fields in rows.items() if fields}}
+
+
+def _fields(before: Data | None, after: Data) -> Data:
+    return after if before is None else {name: value for name, value in after.items() if value != before[name]}
 
 
 def default_topics() -> Topics:

@@ -15,6 +15,7 @@ from connections.flags.reading import flag_set
 from connections.flags.team_plans import all_plans
 from connections.models import Environment, Revision
 from dashboard.charts.series import RANGES
+from dashboard.help import table
 from dashboard.permissions import ADMINISTRATOR, RESPONDER, Caller, allows
 from dashboard.queries.changes import GOVERNING_FLAGS
 from dashboard.queries.overview import STATES
@@ -70,6 +71,7 @@ def palette(user: Caller, path: str, menu: Iterable[tuple[str, str]]) -> list[di
             ]
         ),
         Group("Pages", [Entry(label, href) for label, href in menu] + list(_more_pages(user))),
+        Group("Help", [Entry(one.name, one.link, one.sentence) for key, one in table().items() if _has_runbook(key)]),
     ]
     return [asdict(group) for group in groups if group.entries]
 
@@ -139,6 +141,10 @@ def _acts(known: _Known, stage: Environment) -> Iterator[Entry]:
         for flag in sorted(GOVERNING_FLAGS & flag_set(stage.key).definitions.keys()):
             yield Entry(f"Kill {flag}…", reverse("kill", args=[stage.key, flag]), place)
     yield Entry("Change flags…", reverse("change", args=[stage.key]), place)
+
+
+def _has_runbook(key: str) -> bool:
+    return key.partition(":")[0] in ("kind", "strategy", "state")
 
 
 def _more_pages(user: Caller) -> Iterator[Entry]:

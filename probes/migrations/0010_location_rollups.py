@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('probes', '0007_residents'),
+        ('probes', '0009_five_minute_rollups'),
     ]
 
     operations = [

@@ -43,6 +43,8 @@ PAGES: dict[str, tuple[object, ...]] = {
     "key_make": (),
     "key_rotate": (1,),
     "key_revoke": (1,),
+    "docs": (),
+    "doc": ("failures",),
     "signin": (),
     "sessions": (),
 }
@@ -50,7 +52,7 @@ QUERIES = {"ramp": "?variant=off&steps=10", "change": "?to-readiness-strategy=de
 NO_PAGES = frozenset(
     {
         # Data and parts of pages.
-        "figures", "residents", "slots", "target_address", "palette",
+        "figures", "residents", "slots", "target_address", "palette", "help_json",
         # Forms are sent here; who only looks is refused, or led elsewhere.
         "target_resume", "race_check_start", "race_check_cancel", "proposal_approve", "proposal_reject",
         "proposal_renew", "glass_end", "review_close", "known_good", "lift", "ramp_verb", "plan_drill", "plan_remove",

@@ -6,6 +6,8 @@ import pytest
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
+from connections.gate.strategies import STRATEGIES
+from probes.engine.outcome import FailureKind
 from tests.support.history import failing, healthy
 from tests.support.people import signed_in
 
@@ -51,6 +53,12 @@ def test_on_a_target_it_offers_its_ranges_and_what_can_be_done_about_it() -> Non
     failing(2, 30, timezone.now())
     here = labels(groups("responder", "/targets/staging-chat/residents/")["Here"])
     assert {"Race check…", "Pause…", "Last 24 h"} <= set(here)
+
+
+def test_it_finds_the_runbook_of_every_failure_kind_and_strategy() -> None:
+    found = {entry["label"]: entry["href"] for entry in groups("viewer")["Help"]}
+    assert found["accept_race"] == "/docs/failures/#accept_race"
+    assert {kind.value for kind in FailureKind} | set(STRATEGIES) <= found.keys()
 
 
 def test_an_unknown_page_counts_as_none() -> None:
