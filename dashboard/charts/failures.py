@@ -50,6 +50,7 @@ def failures(window: Window, zone: ZoneInfo) -> Chart:
         },
         Table(("Time", "Kind", "Probes"), rows),
         [(kind, f"{colour} {pattern}".strip()) for kind, (colour, pattern) in styles.items()],
+        step=size.total_seconds(),
     )
 
 

@@ -1,5 +1,6 @@
 """Buckets of time that charts are drawn from, pure. Times are aware datetimes, durations microseconds."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -109,6 +110,8 @@ class Window:
     failing_since: datetime | None = None
     """Since when the target is down or degraded, where it is: drawn as a tint."""
     width: int | None = None
+    newest: datetime | None = None
+    """The newest slot with a result of any age, where none lies in the window."""
 
     @cached_property
     def total(self) -> Bucket:
@@ -145,7 +148,12 @@ def coarser(window: Window, most: int) -> tuple[list[Bucket], timedelta]:
 
 def raw_bucket(range_: Range, interval: timedelta) -> timedelta:
     """The bucket of a raw range: half a minute, or one slot where those come less often."""
-    return max(range_.bucket, min(interval, range_.length))
+    return max(range_.bucket, min(whole_seconds(interval), range_.length))
+
+
+def whole_seconds(length: timedelta) -> timedelta:
+    """Rounded up: addresses name buckets to the second."""
+    return timedelta(seconds=math.ceil(length.total_seconds()))
 
 
 def histogram_of(values: Iterable[int | None], beyond: int = 0) -> Histogram:
