@@ -30,6 +30,8 @@ export function show(fresh) {
     const figure = figureOf(key);
     if (!figure) continue;
     words(figure, chart);
+    // The cursor belongs to charts over time alone.
+    figure.querySelector(".plot-box").toggleAttribute("data-time", chart.figure.layout.xaxis?.type === "date");
     observer.observe(figure);
     want(key, false);
   }
@@ -46,10 +48,7 @@ function drawNext() {
   if (!key || !window.Plotly) { drawing = false; return; }
   stale.delete(key);
   drawn.set(key, data[key]);
-  const plot = figureOf(key).querySelector(".plot");
-  // The cursor belongs to charts over time alone.
-  plot.parentElement.toggleAttribute("data-time", data[key].figure.layout.xaxis?.type === "date");
-  draw(plot, data[key].figure);
+  draw(figureOf(key).querySelector(".plot"), data[key].figure);
   requestAnimationFrame(drawNext);
 }
 
