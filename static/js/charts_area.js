@@ -1,6 +1,7 @@
 // A selected area of the heatmap, or stretch of time: zoom to it, or ask what is different about its probes.
 import { setText } from "./time.js";
 import { charts } from "./charts.js";
+import { lay } from "./charts_columns.js";
 import { instant, zoom } from "./charts_span.js";
 import { open } from "./target_opened.js";
 
@@ -26,8 +27,7 @@ export function areaAt(columns, chart, a, b) {
   };
   const [bottom, top] = [Math.min(a.y, b.y), Math.max(a.y, b.y)].map(row);
   const share = (index) => (index >= edges.length ? 1 : (Math.log10(edges[index]) - low) / (high - low));
-  charts.style.setProperty("--bottom", String(share(bottom)));
-  charts.style.setProperty("--top", String(share(top + 1)));
+  lay("#chart-heat .plot-area", { bottom: share(bottom), top: share(top + 1) });
   charts.toggleAttribute("data-area", true);
   const origin = Math.floor(columns.first / step);
   return { from: first * step, to: (last + 1) * step, ...latencies(edges, bottom, top), probes: counted(chart, first - origin, last - origin, bottom, top) };

@@ -1,5 +1,4 @@
 // Columns of time under the plots: which one lies where. Plots show the page's clock, addresses have UTC.
-// `--cursor`, `--from` and `--to` are shares of a plot's width, read by every plot's overlay (charts.css).
 export const MARGIN = { left: 64, right: 8, top: 18, bottom: 26 }; // dashboard/charts/figures.py MARGIN
 
 export class Columns {
@@ -36,6 +35,13 @@ export class Columns {
   of(utc) {
     const column = Math.floor((utc - this.first) / this.step);
     return column >= 0 && column < this.count ? column : null;
+  }
+}
+
+// Shares of a plot (charts.css), set on each overlay: set above them they would restyle every node of every plot.
+export function lay(selector, shares) {
+  for (const node of document.querySelectorAll(`#charts ${selector}`)) {
+    for (const [name, share] of Object.entries(shares)) node.style.setProperty(`--${name}`, String(share));
   }
 }
 

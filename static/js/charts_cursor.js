@@ -2,7 +2,7 @@
 // Dragging zooms; a click, Enter, or "List probes" lists the probes of a column.
 import { setText } from "./time.js";
 import { charts, chartOf } from "./charts.js";
-import { Columns, place } from "./charts_columns.js";
+import { Columns, lay, place } from "./charts_columns.js";
 import { instant, onSpan, zoom, zoomAround } from "./charts_span.js";
 import { areaAt, offer, offerTimes, withdraw } from "./charts_area.js";
 import { open } from "./target_opened.js";
@@ -43,7 +43,7 @@ function paint() {
   const text = columns.says[column ?? Number(slider.value)] ?? "";
   if (column !== null) {
     slider.value = String(column);
-    charts.style.setProperty("--cursor", String(columns.middle(column)));
+    lay(".plot-cursor", { cursor: columns.middle(column) });
   }
   slider.setAttribute("aria-valuetext", text);
   setText(says, column === null ? IDLE : text);
@@ -60,8 +60,7 @@ function listProbes(column, step, from) {
 function select(first, last) {
   const [from, to] = [Math.min(first, last), Math.max(first, last) + 1];
   charts.toggleAttribute("data-selecting", true);
-  charts.style.setProperty("--from", String(columns.begins(from)));
-  charts.style.setProperty("--to", String(columns.begins(to)));
+  lay(".plot-area", { from: columns.begins(from), to: columns.begins(to) });
   return [from, to];
 }
 
