@@ -10,6 +10,7 @@ COPY connections connections
 COPY probes probes
 COPY dashboard dashboard
 COPY templates templates
+COPY docs docs
 RUN make build/stamps/static && rm -rf node_modules var
 
 FROM python:3.11-slim-bookworm

@@ -18,7 +18,7 @@ _SECONDS = (1, 2, 5, 10, 15, 30)
 """Buckets of single results. A minute and up comes from rollups."""
 _RAW_POINTS = 30
 _WITH_SECONDS = timedelta(minutes=5)
-_MINUTE, _HOUR = 60, 3600
+_MINUTE, _FIVE_MINUTES, _HOUR = 60, 300, 3600
 _UNKNOWN_RANGE = f"range: one of {', '.join(BY_KEY)}."
 
 
@@ -31,7 +31,7 @@ class Step(NamedTuple):
 
 STEPS = (
     Step(timedelta(minutes=1), _MINUTE),
-    Step(timedelta(minutes=5), _MINUTE),
+    Step(timedelta(minutes=5), _FIVE_MINUTES),
     Step(timedelta(hours=1), _HOUR),
     Step(timedelta(hours=6), _HOUR),
     Step(timedelta(days=1), _HOUR),

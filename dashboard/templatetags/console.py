@@ -6,10 +6,12 @@ from zoneinfo import ZoneInfo
 
 from django import template
 from django.conf import settings
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from dashboard import help as help_table
 from dashboard import sentences
 from dashboard.sentences import Part
 
@@ -31,6 +33,42 @@ def shape(state: str) -> SafeString:
 def state(state: str) -> SafeString:
     """Shape and word of a state."""
     return format_html('<span class="state state--{}">{} {}</span>', state, shape(state), word(state))
+
+
+@register.simple_tag(name="help")
+def help_button(sort: str, name: object, label: str = "") -> SafeString:
+    """A word that explains itself: `{% help "kind" "accept_race" %}`, `{% help "figure" "ready" "Ready p95" %}`. The
+    browser fills the one popover of the page (js/help.js). A name that is none of ours stays a plain word."""
+    key = str(name)
+    found = help_table.entry(sort, key)
+    if found is None:
+        shown = label or key
+        return format_html('<span class="tag">{}</span>', shown) if _in_code(sort) else format_html("{}", shown)
+    button = '<button type="button" class="help{}" data-help="{}:{}" popovertarget="help">{}</button>'
+    return format_html(button, " tag" if found.code else "", sort, key, label or found.name)
+
+
+def _in_code(sort: str) -> bool:
+    return sort in ("kind", "strategy")
+
+
+@register.simple_tag
+def help_source() -> str:
+    """Where the browser finds the words of every popover."""
+    return reverse("help_json", args=[help_table.version()])
+
+
+@register.filter
+def explained(runs: Sequence[Part]) -> SafeString:
+    """As `parts`, where kinds and strategies explain themselves. Not within a link: it would hold buttons."""
+    return format_html_join("", "{}", ((_explained(run),) for run in runs))
+
+
+def _explained(run: Part) -> str | SafeString:
+    for sort in ("kind", "strategy"):
+        if run.weight == "flag" and help_table.entry(sort, run.text):
+            return format_html("<b>{}</b>", help_button(sort, run.text))
+    return _part(run)
 
 
 @register.filter

@@ -1,7 +1,7 @@
 """Figures and slots as JSON, for pages that stay open."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET
 
 from dashboard.charts import Chart, charts
 from dashboard.charts.cursor import cursor
-from dashboard.charts.series import Window, coarser
+from dashboard.charts.series import FIGURES, Window, coarser
 from dashboard.charts.spans import Fixed, Wanted, required, written
 from dashboard.permissions import VIEWER, require
 from dashboard.queries.stories import FAILING
@@ -66,13 +66,13 @@ def figures(request: HttpRequest, slug: str) -> JsonResponse:
 
 def _tables(built: Mapping[str, Chart], wanted_key: str) -> dict[str, Any]:
     if wanted_key != ALL_TABLES:
-        return {"table": asdict(built[wanted_key].table)}
-    return {"tables": {key: {"title": chart.title, **asdict(chart.table)} for key, chart in built.items()}}
+        return {"table": built[wanted_key].table.to_json()}
+    return {"tables": {key: {"title": chart.title, **chart.table.to_json()} for key, chart in built.items()}}
 
 
 def shortened(shown: Window) -> Window:
     """The same window in so few buckets that its tables can be printed."""
-    buckets, size = coarser(shown, PRINTED_ROWS)
+    buckets, size = coarser(shown, PRINTED_ROWS, *FIGURES)
     return replace(shown, buckets=buckets, bucket=size)
 
 

@@ -23,6 +23,7 @@ from dashboard.queries.selections import area_of, compared, listed, stretch_of
 from dashboard.queries.stories import FAILING
 from dashboard.queries.target import SIDE_PROBES, TABLE_PROBES, Condition, TargetReader
 from dashboard.queries.windows import window
+from dashboard.views.act_panel import opened as act_opened
 from dashboard.views.chart_data import told
 from probes.models import Target
 
@@ -48,6 +49,7 @@ def target(request: HttpRequest, slug: str) -> HttpResponse:
     condition = reader.condition(now)
     shown = asked or range_for(condition, now)
     context |= _opened(found, request, shown, now)
+    context |= act_opened(found, request.GET.get("act", ""))
     return render(request, "target/page.html", {**context, **_page(reader, condition, shown, now)})
 
 
