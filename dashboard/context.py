@@ -8,7 +8,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
-from dashboard.permissions import ADMINISTRATOR, RESPONDER, VIEWER, allows
+from dashboard.permissions import ADMINISTRATOR, RESPONDER, VIEWER, Caller, allows
 from dashboard.practice import rows
 from dashboard.queries.proposals import alarms
 
@@ -35,27 +35,44 @@ KEYS = MenuItem("Keys", "/keys/")
 """For administrators."""
 HELP = MenuItem("Help", "/docs/")
 """Last, for everybody who is signed in."""
+GOES = {
+    "/": "o",
+    "/flags/": "f",
+    "/rollback/": "r",
+    "/strategies/": "s",
+    "/fleet/": "w",
+    "/audit/": "a",
+    "/practice/": "p",
+    "/docs/": "h",
+}
+"""The key that opens a page, after "g"."""
 
 
 def console(request: HttpRequest) -> dict[str, Any]:
     """The menu with the current page marked, what the person may do, and the name of the clock that pages show."""
     user = getattr(request, "user", AnonymousUser())  # absent where a request failed before it was authenticated
-    practice = (PRACTICE,) if allows(user, RESPONDER) and rows.places() else ()
-    keys = (KEYS,) if allows(user, ADMINISTRATOR) else ()
-    help_pages = (HELP,) if allows(user, VIEWER) else ()
-    pages = (*PAGES, *practice, *keys, *help_pages)
-    menu = [MenuItem(page.label, page.href, page.icon, _is_current(page.href, request.path)) for page in pages]
+    menu = menu_for(user, request.path)
     more = [item for item in menu if not item.icon]
     return {
         "menu": menu,
         "tabs": [item for item in menu if item.icon],
         "more": more,
+        "key_pages": [(GOES[item.href], item) for item in menu if item.href in GOES],
         "more_current": any(item.current for item in more),
         "time_zone": settings.TIME_ZONE,
         "alarms": SimpleLazyObject(alarms),
         "may_act": allows(user, RESPONDER),
         "may_administer": allows(user, ADMINISTRATOR),
     }
+
+
+def menu_for(user: Caller, path: str) -> list[MenuItem]:
+    """The pages that exist and that this person may open, the one at `path` marked."""
+    practice = (PRACTICE,) if allows(user, RESPONDER) and rows.places() else ()
+    keys = (KEYS,) if allows(user, ADMINISTRATOR) else ()
+    help_pages = (HELP,) if allows(user, VIEWER) else ()
+    pages = (*PAGES, *practice, *keys, *help_pages)
+    return [MenuItem(page.label, page.href, page.icon, _is_current(page.href, path)) for page in pages]
 
 
 def _is_current(href: str, path: str) -> bool:

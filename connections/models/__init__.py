@@ -1,6 +1,8 @@
-"""What this layer stores: flags, their history, what lies over them, who decides, watched servers, the audit trail."""
+"""What this layer stores: flags, their history, what lies over them, who decides, deploys, watched servers, the audit
+trail."""
 
 from connections.models.audit import AuditHead, AuditRecord
+from connections.models.deploys import Deploy
 from connections.models.flags import (
     Definition,
     Environment,
@@ -23,6 +25,7 @@ __all__ = [
     "BreakGlass",
     "ConnectionCount",
     "Definition",
+    "Deploy",
     "Drill",
     "Environment",
     "FlagUse",

@@ -22,7 +22,29 @@ def paths() -> Json:
         **_rollouts(one),
         **_history(one),
         **_rollback(f"{one}/rollback"),
+        **_deploys(),
     }
+
+
+def _deploys() -> Json:
+    named = {name: _TEXT | {"minLength": 1, "maxLength": 100} for name in ("environment", "service", "version")}
+    more = {
+        "link": _TEXT | {"maxLength": 500, "description": "where to read more: http or https"},
+        "who": _TEXT | {"maxLength": 150, "description": "who deployed it; without it, the token"},
+        "at": _MOMENT | {"description": "when; without it, now"},
+    }
+    marked = _object({"changed": {"type": "boolean"}, "deploy": _ref("Deploy"), "message": _TEXT})
+    marked["required"] = ["changed", "deploy"]
+    asked = [
+        {"name": "environment", "in": "query", "schema": _TEXT, "description": "of this one alone"},
+        {"name": "service", "in": "query", "schema": _TEXT, "description": "of this one alone"},
+        {"name": "before", "in": "query", "schema": _COUNT, "description": "`next` of the page before"},
+    ]
+    page = _object({"deploys": _list("Deploy"), "next": _OPTIONAL_COUNT})
+    marking = _acts("Mark a deploy; the same one again is the same one", {**named, **more}, list(named), answer=marked)
+    marking["responses"].pop("202")
+    listing = _reads("Deploys, newest first", page, 400, 401, 403, parameters=asked)
+    return {"/api/v1/deploys": {"get": listing, "post": marking}}
 
 
 def _flags(root: str) -> Json:
@@ -143,6 +165,13 @@ def schemas() -> Json:
         ),
         **_plan_schemas(layers),
         "Ramp": _ramp_schema(layers),
+        "Deploy": _object(
+            {
+                "id": _COUNT,
+                **dict.fromkeys(("environment", "service", "version", "link", "who", "told_by"), _TEXT),
+                "at": _MOMENT,
+            }
+        ),
     }
 
 

@@ -2,7 +2,19 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from dashboard.api import definitions, events, flags, health, ofrep, openapi, race_checks, reports, rollback, rollouts
+from dashboard.api import (
+    definitions,
+    deploys,
+    events,
+    flags,
+    health,
+    ofrep,
+    openapi,
+    race_checks,
+    reports,
+    rollback,
+    rollouts,
+)
 
 programs: list[URLPattern | URLResolver] = [
     path("api/v1/openapi.json", openapi.schema, name="openapi"),
@@ -22,6 +34,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/targets/<slug:slug>/race-checks", race_checks.start, name="api_race_checks"),
     path("api/v1/targets/<slug:slug>/race-checks/<int:number>", race_checks.read, name="api_race_check"),
     path("api/v1/targets/<slug:slug>/race-checks/<int:number>/cancel", race_checks.cancel, name="api_race_cancel"),
+    path("api/v1/deploys", deploys.deploys, name="api_deploys"),
     path("api/v1/environments", flags.environments, name="api_environments"),
     path("api/v1/environments/<slug:environment>", flags.environment, name="api_environment"),
     path("api/v1/environments/<slug:environment>/flags", flags.flags, name="api_flags"),

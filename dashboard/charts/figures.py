@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
+from html import escape
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,8 +21,12 @@ CLEAR = "rgba(0,0,0,0)"
 EMPTY = "No probe in this range."
 _TICKS_MS = (1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000)
 _MOST_TICKS = 7
-_NEAR_SHARE = 0.045
-"""Marks nearer than this share of the window are drawn as one."""
+_NEAR_SHARE = 0.055
+"""Marks nearer than this share of the window are drawn as one: so there are never more than 19, whatever happened."""
+_CHARACTER_SHARE = 0.01
+"""What a character of a mark's label takes of a plot 600 px wide: labels that would lie over each other become one."""
+_EDGE_SHARE = 0.08
+"""A label so near to an end of the plot is written inwards from its line."""
 MARGIN = {"l": 64, "r": 8, "t": 18, "b": 26}
 
 
@@ -106,9 +111,11 @@ def layout(window: Window, zone: ZoneInfo, yaxis: Figure, **extra: Any) -> Figur
 
 
 def marks(window: Window, zone: ZoneInfo) -> tuple[list[Figure], list[Figure]]:
-    """Revisions as lines with "▼ r42" above the plot, near ones as "▼ 3"; the time of a fault as a tint behind."""
-    shapes = [_line(group[0].at, zone) for group in grouped(window)]
-    annotations = [_label(group, zone) for group in grouped(window)]
+    """Revisions as lines with "▼ r42" above the plot, deploys dotted with "▽ 5.12.0", near ones together as "▼ 3"; the
+    time of a fault as a tint behind."""
+    groups = grouped(window)
+    shapes = [_line(group, zone) for group in groups]
+    annotations = [_label(group, window, zone) for group in groups]
     if window.failing_since and window.failing_since < window.end:
         shapes.insert(0, _tint(max(window.failing_since, window.start), window.end, zone))
     return shapes, annotations
@@ -116,33 +123,51 @@ def marks(window: Window, zone: ZoneInfo) -> tuple[list[Figure], list[Figure]]:
 
 def grouped(window: Window) -> list[list[Mark]]:
     """Marks in order of time, those nearer than they can be told apart together."""
-    near = (window.end - window.start) * _NEAR_SHARE
+    length = window.end - window.start
     groups: list[list[Mark]] = []
     for mark in sorted(window.marks, key=lambda mark: mark.at):
-        if groups and mark.at - groups[-1][0].at < near:
+        if groups and mark.at - groups[-1][0].at < length * _apart(groups[-1], mark):
             groups[-1].append(mark)
         else:
             groups.append([mark])
     return groups
 
 
-def _line(at: datetime, zone: ZoneInfo) -> Figure:
-    x = local(at, zone)
-    line = {"color": "--text", "width": 1.5}
+def _apart(group: Sequence[Mark], mark: Mark) -> float:
+    """How far apart a group and the next mark must lie, as a share of the window: their labels are centred."""
+    return max(_NEAR_SHARE, (len(_label_text(group)) + len(_label_text([mark]))) / 2 * _CHARACTER_SHARE)
+
+
+def _only_deploys(group: Sequence[Mark]) -> bool:
+    return all(mark.kind == "deploy" for mark in group)
+
+
+def _line(group: Sequence[Mark], zone: ZoneInfo) -> Figure:
+    x = local(group[0].at, zone)
+    line: Figure = {"color": "--text", "width": 1.5}
+    if _only_deploys(group):
+        line = {"color": "--text2", "width": 1, "dash": "dot"}
     return {"type": "line", "x0": x, "x1": x, "yref": "paper", "y0": 0, "y1": 1, "line": line, "layer": "above"}
 
 
-def _label(group: Sequence[Mark], zone: ZoneInfo) -> Figure:
+def _label_text(group: Sequence[Mark]) -> str:
+    glyph = "▽" if _only_deploys(group) else "▼"
+    return f"{glyph} {group[0].label if len(group) == 1 else len(group)}"
+
+
+def _label(group: Sequence[Mark], window: Window, zone: ZoneInfo) -> Figure:
+    where = (group[0].at - window.start) / (window.end - window.start)
     return {
         "x": local(group[0].at, zone),
         "y": 1,
         "yref": "paper",
         "yanchor": "bottom",
-        "xanchor": "center",
+        "xanchor": "left" if where < _EDGE_SHARE else "right" if where > 1 - _EDGE_SHARE else "center",
         "showarrow": False,
-        "text": f"▼ {group[0].label}" if len(group) == 1 else f"▼ {len(group)}",
-        "hovertext": "<br>".join(f"{mark.label} {mark.text}".strip() for mark in group),
-        "font": {"color": "--text", "size": 11},
+        # Plotly reads markup in both, and a deploy's name is somebody else's text.
+        "text": escape(_label_text(group)),
+        "hovertext": "<br>".join(escape(f"{mark.label} {mark.text}".strip()) for mark in group),
+        "font": {"color": "--text2" if _only_deploys(group) else "--text", "size": 11},
     }
 
 

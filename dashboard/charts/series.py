@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from typing import Literal
 
 from probes.histogram import Histogram
 
@@ -81,11 +82,14 @@ class Dot:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A change drawn over the charts: revision `label` ("r42") at an instant."""
+    """A change drawn over the charts: revision `label` ("r42"), or deploy `label` ("5.12.0"), at an instant."""
 
     at: datetime
     label: str
     text: str = ""
+    kind: Literal["revision", "deploy"] = "revision"
+    href: str = ""
+    """The page about it, of ours or (a deploy's link) not; "" where there is none."""
 
 
 @dataclass(frozen=True)

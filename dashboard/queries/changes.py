@@ -3,7 +3,10 @@
 from collections.abc import Iterable
 from datetime import datetime
 
+from django.urls import reverse
+
 from connections.models import Revision
+from dashboard.charts.series import Mark
 from dashboard.layer_words import near_fault
 from dashboard.sentences import Change
 
@@ -59,3 +62,21 @@ def revisions_between(environment_key: str, start: datetime, end: datetime) -> l
     """Revisions of an environment that touched a governing flag within [start, end], newest first. One query."""
     rows = Revision.objects.filter(environment_id=environment_key, at__gte=start, at__lte=end).order_by("-number")
     return [row for row in rows[:LOOK_BACK] if changes_in(row)]
+
+
+def marks_between(environment_key: str, start: datetime, end: datetime) -> list[Mark]:
+    """What changed in an environment within [start, end], as marks in order of time. One query."""
+    return [_mark(revision) for revision in reversed(revisions_between(environment_key, start, end))]
+
+
+def _mark(revision: Revision) -> Mark:
+    href = reverse("revision", args=[revision.environment_id, revision.number])
+    return Mark(
+        revision.at, f"r{revision.number}", "; ".join(map(_change_text, changes_in(revision))), "revision", href
+    )
+
+
+def _change_text(change: Change) -> str:
+    if change.layer is not None:
+        return f"{change.layer[0]}{change.flag}{change.layer[1]}"
+    return f"{change.flag}: {change.before or '–'} → {change.after or '–'}"

@@ -11,7 +11,6 @@ from dashboard.charts.series import (
     MOST_DOTS,
     Bucket,
     Dot,
-    Mark,
     Range,
     Window,
     event_counts,
@@ -20,8 +19,7 @@ from dashboard.charts.series import (
     merged,
     raw_bucket,
 )
-from dashboard.queries.changes import changes_in, revisions_between
-from dashboard.sentences import Change
+from dashboard.queries.changes import marks_between
 from probes.engine.outcome import FailureKind
 from probes.histogram import Histogram
 from probes.models import Result, Rollup, Target
@@ -44,33 +42,19 @@ def window(target: Target, range_: Range, now: datetime, failing_since: datetime
         dots = [dot for row in rows[-MOST_DOTS:] if (dot := _dot(row))]
     else:
         found = _rolled_up(target, range_.width, start, now)
-    marks = [
-        Mark(revision.at, f"r{revision.number}", _mark_text(revision))
-        for revision in reversed(revisions_between(target.environment_id, start, now))
-    ]
     return Window(
         start=start,
         end=now,
         bucket=bucket,
         buckets=merged(found, bucket),
         dots=dots,
-        marks=marks,
+        marks=marks_between(target.environment_id, start, now),
         events=tuple(target.script.get("events", ())),
         deadline_us=target.deadline_ms * 1000,
         objective_us=target.ready_objective_ms * 1000,
         failing_since=failing_since,
         width=range_.width,
     )
-
-
-def _mark_text(revision: Any) -> str:
-    return "; ".join(map(_change_text, changes_in(revision)))
-
-
-def _change_text(change: Change) -> str:
-    if change.layer is not None:
-        return f"{change.layer[0]}{change.flag}{change.layer[1]}"
-    return f"{change.flag}: {change.before or '–'} → {change.after or '–'}"
 
 
 def _raw(target: Target, start: datetime, end: datetime) -> list[dict[str, Any]]:

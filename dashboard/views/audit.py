@@ -47,6 +47,8 @@ WORDS = {
     "plan.made": "Made a plan",
     "plan.edited": "Changed a plan",
     "plan.removed": "Removed a plan",
+    "deploy.marked": "Marked a deploy",
+    "deploy.removed": "Removed a deploy's mark",
     "server_key.create": "Made a server key",
     "server_key.rotate": "Rotated a server key",
     "server_key.revoke": "Revoked a server key",

@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import plotly.graph_objects as go
@@ -202,6 +202,34 @@ def test_marks_too_near_to_tell_apart_become_one_with_their_count() -> None:
     assert [[mark.label for mark in group] for group in grouped(shown)] == [["r0", "r1"], ["r2"]]
     texts = [each["text"] for each in chart("delay", shown).figure["layout"]["annotations"]]
     assert texts == ["▼ 2", "▼ r2"]
+
+
+def test_a_deploy_is_a_dotted_line_and_a_revision_a_solid_one() -> None:
+    marks = [Mark(START + 10 * MINUTE, "5.12.0", "chat", "deploy"), Mark(START + 40 * MINUTE, "r42")]
+    layout = chart("delay", window(marks=marks)).figure["layout"]
+    assert [each["text"] for each in layout["annotations"]] == ["▽ 5.12.0", "▼ r42"]
+    assert [(each["line"].get("dash"), each["line"]["width"]) for each in layout["shapes"]] == [("dot", 1), (None, 1.5)]
+
+
+@pytest.mark.parametrize(("second", "text"), [("deploy", "▽ 2"), ("revision", "▼ 2")])
+def test_merged_marks_are_solid_as_soon_as_one_is_a_revision(second: Literal["revision", "deploy"], text: str) -> None:
+    marks = [Mark(START, "5.12.0", kind="deploy"), Mark(START + MINUTE, "r42", kind=second)]
+    layout = chart("delay", window(marks=marks)).figure["layout"]
+    assert layout["annotations"][0]["text"] == text
+    assert (layout["shapes"][0]["line"]["width"] == 1) == (second == "deploy")
+
+
+def test_however_much_changed_at_most_twenty_marks_are_drawn() -> None:
+    shown = window(marks=[Mark(START + n * timedelta(seconds=6), f"r{n}") for n in range(600)])
+    assert 10 < len(grouped(shown)) <= 20
+    assert sum(map(len, grouped(shown))) == 600
+
+
+def test_a_mark_at_an_end_of_the_plot_is_written_inwards_and_its_words_are_no_markup() -> None:
+    marks = [Mark(START, "<b>1</b>", "a & b", "deploy"), Mark(START + 60 * MINUTE, "r2")]
+    first, last = chart("delay", window(marks=marks)).figure["layout"]["annotations"]
+    assert (first["xanchor"], last["xanchor"]) == ("left", "right")
+    assert (first["text"], first["hovertext"]) == ("▽ &lt;b&gt;1&lt;/b&gt;", "&lt;b&gt;1&lt;/b&gt; a &amp; b")
 
 
 def test_the_time_of_the_fault_is_tinted_behind_the_data() -> None:

@@ -224,7 +224,9 @@ def test_marks_are_the_revisions_within_the_range() -> None:
     history = failing(1, 30, now)
     [target] = history.targets.values()
     age_first_revisions(now - timedelta(minutes=1))
-    assert [mark.label for mark in window(target, BY_KEY["1h"], now).marks] == ["r2"]
+    [mark] = window(target, BY_KEY["1h"], now).marks
+    assert (mark.kind, mark.label) == ("revision", "r2")
+    assert mark.href == f"/flags/{target.environment_id}/revisions/2/"
     assert window(target, BY_KEY["1h"], now + timedelta(hours=2)).marks == []
 
 
