@@ -171,7 +171,7 @@ SETTINGS: tuple[Setting, ...] = (
         _count,
     ),
     Setting("RAW_DAYS", "7", "Days that single results are kept.", _count),
-    Setting("MINUTE_DAYS", "35", "Days that minute rollups are kept.", _count),
+    Setting("MINUTE_DAYS", "35", "Days that rollups of one and of five minutes are kept.", _count),
     Setting("HOUR_DAYS", "400", "Days that hour rollups are kept.", _count),
     Setting("RACE_CHECK_MOST", "1000", "Most probes of one race check.", _count),
     Setting("RACE_CHECK_AT_ONCE", "50", "Most probes of one race check at once.", _count),

@@ -4,12 +4,14 @@ from django.conf import settings
 from django.urls import URLPattern, URLResolver, include, path
 
 from dashboard.views import (
+    act_panel,
     audit,
     chart_data,
     docs,
     flag,
     flag_edit,
     flags,
+    fleet,
     guards,
     overview,
     palette,
@@ -40,6 +42,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("targets/<slug:slug>/figures.json", chart_data.figures, name="figures"),
     path("targets/<slug:slug>/residents/", residents.residents, name="residents"),
     path("targets/<slug:slug>/slots.json", chart_data.slots, name="slots"),
+    path("targets/<slug:slug>/act/", act_panel.choose, name="target_act"),
+    path("targets/<slug:slug>/watch/<int:number>/", act_panel.watched, name="target_watch"),
     path("targets/<slug:slug>/edit/", targets_edit.edit, name="target_edit"),
     path("targets/<slug:slug>/pause/", targets_edit.pause, name="target_pause"),
     path("targets/<slug:slug>/resume/", targets_edit.resume, name="target_resume"),
@@ -86,6 +90,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("practice/<slug:slug>/end/", practice.end, name="practice_end_all"),
     path("practice/<slug:slug>/<slug:name>/", practice.start, name="practice_start"),
     path("practice/<slug:slug>/<slug:name>/end/", practice.end, name="practice_end"),
+    path("fleet/", fleet.fleet, name="fleet"),
+    path("fleet/figures.json", fleet.figures, name="fleet_figures"),
     path("palette.json", palette.commands, name="palette"),
     path("audit/", audit.audit, name="audit"),
     path("tour/", tour.tour, name="tour"),

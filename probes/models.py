@@ -194,10 +194,11 @@ class ResidentLife(models.Model):
 
 
 class Rollup(models.Model):
-    """A minute or an hour of a target at a location: counts, and one mergeable histogram per figure."""
+    """A minute, five or an hour of a target at a location: counts, and one mergeable histogram per figure."""
 
     class Width(models.IntegerChoices):
         MINUTE = 60
+        FIVE_MINUTES = 300
         HOUR = 3600
 
     pk = models.CompositePrimaryKey("target_id", "location_id", "width", "start")
@@ -220,6 +221,42 @@ class Rollup(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["width", "start"], name="rollup_width_start")]
+
+
+class LocationRollup(models.Model):
+    """How a location's own work went in a minute, five minutes, an hour, or ever: `probes/fleet/counting.py` writes it.
+
+    Nothing in it is charged to a target.
+    """
+
+    class Width(models.IntegerChoices):
+        EVER = 0
+        MINUTE = 60
+        FIVE_MINUTES = 300
+        HOUR = 3600
+
+    pk = models.CompositePrimaryKey("location_id", "width", "start")
+    location = models.ForeignKey(Location, on_delete=models.CASCADE, related_name="rollups")
+    width = models.PositiveIntegerField(choices=Width)
+    start = models.DateTimeField()
+    on_time = models.PositiveBigIntegerField(default=0)
+    late = models.PositiveBigIntegerField(default=0)
+    """Probed, but begun later after its slot than `counting.LATE_US`."""
+    missed = models.PositiveBigIntegerField(default=0)
+    errors = models.PositiveBigIntegerField(default=0)
+    """Slots without a finding because of us, other than missed: our probe broke, or was not allowed."""
+    flagged = models.PositiveBigIntegerField(default=0)
+    lag_us = models.BigIntegerField(default=0)
+    """The worst lag of the loop that measured."""
+    answered_at = models.DateTimeField(null=True)
+    """When its newest outcome was recorded."""
+    ill_at = models.DateTimeField(null=True)
+    """Its newest slot that was late or missed."""
+    start_delay = models.JSONField(default=dict)
+    """A `probes.histogram.Histogram` as JSON: slot -> start; {} while it is empty."""
+
+    class Meta:
+        indexes = [models.Index(fields=["width", "start"], name="location_rollup_width")]
 
 
 class TargetStatus(models.Model):

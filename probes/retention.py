@@ -6,8 +6,8 @@ from django.conf import settings
 from django.db import connection
 
 from connections.models import ConnectionCount
-from probes import partitions
-from probes.models import RaceCheck, ResidentLife, Result, Rollup, Transcript
+from probes import partitions, rollups
+from probes.models import LocationRollup, RaceCheck, ResidentLife, Result, Rollup, Transcript
 
 STEP_ROWS = 2000
 """Rows per DELETE, each its own transaction: SQLite has one writer, and the recorder must not wait."""
@@ -27,11 +27,25 @@ def tidy(now: datetime) -> int:
     gone = _delete(results, "slot < %s", raw)
     gone += _delete(Transcript._meta.db_table, "slot < %s", raw)
     gone += _delete(ResidentLife._meta.db_table, "ended < %s", raw)
-    for width, days in ((Rollup.Width.MINUTE, settings.MINUTE_DAYS), (Rollup.Width.HOUR, settings.HOUR_DAYS)):
-        gone += _delete(Rollup._meta.db_table, f"width = {width.value} AND start < %s", now - timedelta(days=days))
+    for width, days in rollups.kept_days().items():
+        gone += _delete(Rollup._meta.db_table, f"width = {width} AND start < %s", now - timedelta(days=days))
+    gone += _tidy_locations(now)
     gone += _delete(ConnectionCount._meta.db_table, "minute < %s", now - timedelta(days=settings.MINUTE_DAYS))
     gone += _delete(RaceCheck._meta.db_table, "asked_at < %s", now - timedelta(days=settings.HOUR_DAYS))
     return gone
+
+
+def _tidy_locations(now: datetime) -> int:
+    table, widths = LocationRollup._meta.db_table, LocationRollup.Width
+    kept = {
+        widths.MINUTE: settings.MINUTE_DAYS,
+        widths.FIVE_MINUTES: settings.MINUTE_DAYS,
+        widths.HOUR: settings.HOUR_DAYS,
+    }
+    return sum(
+        _delete(table, f"width = {width.value} AND start < %s", now - timedelta(days=days))
+        for width, days in kept.items()
+    )
 
 
 def _delete(table: str, condition: str, before: datetime) -> int:

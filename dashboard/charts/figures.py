@@ -6,7 +6,7 @@ swaps colours in and validates every figure through it.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from html import escape
@@ -30,12 +30,24 @@ _EDGE_SHARE = 0.08
 MARGIN = {"l": 64, "r": 8, "t": 18, "b": 26}
 
 
+Rows = Sequence[Sequence[str]]
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A chart's table twin: the same numbers, for those who do not see it."""
+    """A chart's table twin: the same numbers, for those who do not see it. `make` is called when somebody asks for
+    it: most pages show no table, and its words cost as much as the chart."""
 
     columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    make: Callable[[], Rows]
+
+    @property
+    def rows(self) -> Rows:
+        """Made anew each time."""
+        return self.make()
+
+    def to_json(self) -> dict[str, Any]:
+        return {"columns": self.columns, "rows": self.rows}
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ def race_window(window: Window, zone: ZoneInfo) -> Chart:
         _lede(window, lines["p95"], zone),
         260,
         figure,
-        Table(("Time", "Probes", "Failed", "p50", "p95", "p99"), _rows(window, zone, lines)),
+        Table(("Time", "Probes", "Failed", "p50", "p95", "p99"), lambda: _rows(window, zone, lines)),
     )
 
 

@@ -77,7 +77,9 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def _subscribe(self, message: dict[str, Any]) -> None:
         topics = message.get("topics")
         if not isinstance(topics, list) or len(topics) > MOST_TOPICS or not all(_is_topic(topic) for topic in topics):
-            await self._refuse(f"topics: a list of at most {MOST_TOPICS} of overview, health, target:SLUG, flags:ENV.")
+            await self._refuse(
+                f"topics: a list of at most {MOST_TOPICS} of overview, health, fleet, target:SLUG, flags:ENV."
+            )
             return
         await hub().subscribe(self, list(dict.fromkeys(topics)))
 

@@ -1,31 +1,37 @@
 """One hub per web process: it alone reads the database, computes each topic once, and hands it to all who listen.
 
 Woken by Redis pub/sub and, whatever happens to Redis, by looking at the database every two seconds. A topic is
-computed at most `per_second` times a second; a page that falls behind is dropped and reconnects.
+computed at most `per_second` times a second, and only where its pulse moved; a page that falls behind is dropped and
+reconnects.
 """
 
 import asyncio
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Hashable, Iterable, Mapping
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
 
-from dashboard.live.topics import Data, changed_rows
+from dashboard.live.topics import Data, changes
 
 logger = logging.getLogger(__name__)
 POLL_SECONDS = 2.0
+WHOLE_SECONDS = 5.0
+"""Whatever its pulse says, a topic is computed as often as this: time passes, and what nothing confirms turns stale."""
 HEARTBEAT_SECONDS = 1.0
 SILENT_SECONDS = 45.0
 """A page answers each heartbeat; one that was silent for so long is asleep, and its buffer must not grow."""
 SESSIONS_SECONDS = 2.0
 """How often it is looked whether the sessions of open pages still hold."""
 MOST_SHARE = 0.15
-"""Computing and telling takes at most this share of the time: with very many targets, updates come less often."""
+"""Computing takes at most this share of a core: with very many targets, updates come less often."""
+ALWAYS = frozenset({"health"})
+"""Topics that tell more than the database knows, and so are computed at each look."""
 SLEPT, SIGNED_OUT = 4408, 4401
 """Close codes. After the second the page asks for a new sign-in."""
 
@@ -49,7 +55,7 @@ class TopicSource(Protocol):
 
     def compute(self, topic: str, now: datetime) -> Data | None: ...
 
-    def pulse(self) -> tuple[Any, ...]: ...
+    def pulses(self, topics: Collection[str]) -> Mapping[str, Hashable]: ...
 
     def living(self, sessions: Collection[str], now: datetime) -> set[str]: ...
 
@@ -61,6 +67,14 @@ Wakeups = Callable[["Hub"], Coroutine[Any, Any, None]]
 """Runs as long as somebody listens, and calls `wake`."""
 
 
+class _Found(NamedTuple):
+    """What the database thread made of a topic."""
+
+    data: Data | None
+    told: str | None
+    """The JSON of what pages do not know yet; None where nothing changed."""
+
+
 class Hub:
     """Lives on one event loop. `wake` may be called from that loop only."""
 
@@ -69,12 +83,17 @@ class Hub:
         self._run = run
         self._wakeups = wakeups
         self._gap = 1 / per_second
-        self._listeners: dict[str, set[Listener]] = {}
+        self._listeners: dict[str, dict[Listener, bool]] = {}
+        """By topic; True once it was told the whole: only then do updates mean anything to it."""
         self._shown: dict[str, Data] = {}
+        self._whole: dict[str, str] = {}
+        self._pulses: dict[str, Hashable] = {}
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._woken = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._resting: asyncio.Future[Any] | None = None
         self._extra: Data = {}
+        self._spent = 0.0
         self._failing_since: datetime | None = None
 
     def known(self, topic: str) -> bool:
@@ -96,12 +115,16 @@ class Hub:
         self._forget(listener)
         names = list(topics)
         for topic in names:
-            self._listeners.setdefault(topic, set()).add(listener)
+            self._listeners.setdefault(topic, {})[listener] = False
         self._start()
         for topic in names:
-            data = self._shown.get(topic) or await self._compute(topic)
-            if data is not None and listener in self._listeners.get(topic, ()):
-                await listener.deliver(_update(topic, data, whole=True))
+            # One at a time, and none during an update: what a page is told next builds on what it is told here.
+            async with self._turns[topic]:
+                if topic not in self._shown:
+                    await self._compute_first(topic)
+                if topic in self._shown and listener in self._listeners.get(topic, ()):
+                    self._listeners[topic][listener] = True
+                    await listener.deliver(_update(topic, self._whole_of(topic), whole=True))
 
     def leave(self, listener: Listener) -> None:
         """Forget a listener; the hub rests when nobody is left."""
@@ -121,10 +144,13 @@ class Hub:
 
     def _forget(self, listener: Listener) -> None:
         for topic in list(self._listeners):
-            self._listeners[topic].discard(listener)
+            self._listeners[topic].pop(listener, None)
             if not self._listeners[topic]:
                 del self._listeners[topic]
-                self._shown.pop(topic, None)
+                for kept in (self._shown, self._whole, self._pulses):
+                    kept.pop(topic, None)
+                if not self._turns[topic].locked():
+                    del self._turns[topic]
 
     def _start(self) -> None:
         if not self._tasks:
@@ -139,16 +165,15 @@ class Hub:
         self._tasks = []
 
     async def _update_loop(self) -> None:
-        pulse: tuple[Any, ...] | None = None
+        whole_at = time.monotonic()
         while True:
-            woken = await _wait(self._woken, POLL_SECONDS)
+            await _wait(self._woken, POLL_SECONDS)
             self._woken.clear()
-            started = time.monotonic()
+            started, self._spent = time.monotonic(), 0.0
             try:
-                latest = await self._run(self._topics.pulse)
-                if woken or latest != pulse or "health" in self._listeners:
-                    await self._publish(everything=woken or latest != pulse)
-                pulse = latest
+                everything = started - whole_at >= WHOLE_SECONDS
+                await self._publish(everything=everything)
+                whole_at = started if everything else whole_at
                 self._failing_since = None
             except Exception:
                 # The database may be away for a while: pages say so, the loop goes on.
@@ -156,28 +181,71 @@ class Hub:
                     self._failing_since = timezone.now()
                     logger.exception("live updates cannot read the database; trying again every %s s", POLL_SECONDS)
             took = time.monotonic() - started
-            await asyncio.sleep(max(0.0, self._gap - took, took / MOST_SHARE - took))
+            await asyncio.sleep(max(0.0, self._gap - took, self._spent / MOST_SHARE - took))
 
     async def _publish(self, *, everything: bool) -> None:
-        for topic in list(self._listeners) if everything else ["health"]:
-            before = self._shown.get(topic)
-            data = await self._compute(topic)
-            if data is not None and data != before and topic in self._listeners:
-                told = changed_rows(before, data) if topic == "overview" else data
-                await self._broadcast(topic, _update(topic, told, whole=before is None))
+        pulses: Mapping[str, Hashable] = await self._timed(self._topics.pulses, list(self._listeners))
+        for topic, pulse in pulses.items():
+            if everything or topic in ALWAYS or self._pulses.get(topic) != pulse:
+                async with self._turns[topic]:
+                    whole = topic not in self._shown
+                    told = await self._compute(topic)
+                    if topic in self._listeners:
+                        self._pulses[topic] = pulse
+                        if told is not None:
+                            await self._broadcast(topic, told, whole=whole)
 
-    async def _compute(self, topic: str) -> Data | None:
-        data: Data | None = await self._run(self._topics.compute, topic, timezone.now())
-        if data is None:
-            return None
-        whole = {**data, **self._extra} if topic == "health" else data
+    async def _compute_first(self, topic: str) -> None:
+        """Its pulse is read before: what is written in between is found by the next look."""
+        pulses = {} if topic in ALWAYS else await self._timed(self._topics.pulses, [topic])
+        await self._compute(topic)
         if topic in self._listeners:
-            self._shown[topic] = whole
-        return whole
+            self._pulses.update(pulses)
 
-    async def _broadcast(self, topic: str, text: str) -> None:
-        for listener in list(self._listeners.get(topic, ())):
-            await listener.deliver(text)
+    async def _compute(self, topic: str) -> str | None:
+        """Keep what the topic says now; the update of it for those who know what was kept before."""
+        before = self._shown.get(topic)
+        found: _Found = await self._timed(self._work, topic, before)
+        if found.data is None or topic not in self._listeners:
+            return None
+        self._shown[topic] = found.data
+        if found.told is None:
+            return None
+        self._whole.pop(topic, None)
+        return _update(topic, found.told, whole=before is None)
+
+    def _work(self, topic: str, before: Data | None) -> _Found:
+        """In the database thread, and so is the encoding: the event loop has fifty pages to serve."""
+        data = self._topics.compute(topic, timezone.now())
+        if data is None:
+            return _Found(None, None)
+        if topic == "health":
+            data = {**data, **self._extra}
+        told = changes(before, data) if topic == "overview" else data
+        return _Found(data, _json(told) if data != before else None)
+
+    def _whole_of(self, topic: str) -> str:
+        """Encoded once for all pages that come between two changes: after a restart they come all at once."""
+        if topic not in self._whole:
+            self._whole[topic] = _json(self._shown[topic])
+        return self._whole[topic]
+
+    async def _timed(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """The result of `work` in the thread; its processor time counts as spent, waiting for the database does not."""
+
+        def measured() -> tuple[Any, float]:
+            began = time.thread_time()
+            return work(*arguments), time.thread_time() - began
+
+        found, spent = await self._run(measured)
+        self._spent += spent
+        return found
+
+    async def _broadcast(self, topic: str, text: str, *, whole: bool) -> None:
+        for listener, knows in list(self._listeners.get(topic, {}).items()):
+            if (knows or whole) and listener in self._listeners.get(topic, {}):
+                self._listeners[topic][listener] = True
+                await listener.deliver(text)
 
     async def _heartbeat_loop(self) -> None:
         while True:
@@ -214,8 +282,10 @@ async def _wait(event: asyncio.Event, seconds: float) -> bool:
     return True
 
 
-def _update(topic: str, data: Data, *, whole: bool) -> str:
-    return _json({"type": "update", "topic": topic, "at": timezone.now(), "whole": whole, "data": data})
+def _update(topic: str, data: str, *, whole: bool) -> str:
+    """The message around data that is JSON already."""
+    message = _json({"type": "update", "topic": topic, "at": timezone.now(), "whole": whole})
+    return f'{message[:-1]},"data":{data}}}'
 
 
 def _json(message: Data) -> str:

@@ -1,8 +1,7 @@
 """What each topic says: computed once for all who listen, as JSON-ready data. Database reads only; no sockets here."""
 
-import json
-from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,32 +13,34 @@ from django.utils import timezone
 
 from connections.flags.errors import UnknownEnvironment
 from connections.models import Environment, WatchedServer
-from dashboard.live.capacity import exceeded_workers
 from dashboard.live.sessions import living
 from dashboard.models import PracticedFault
-from dashboard.queries.overview import OverviewReader, Row
+from dashboard.queries import fleet, fleet_page
+from dashboard.queries.fleet import Fleet, exceeded_workers, troubled_processes
+from dashboard.queries.overview import Row, reader
 from dashboard.queries.practice import notes
 from dashboard.queries.target import TargetReader
 from dashboard.queries_flags import flags_state
 from probes.models import RaceCheck, ResidentLife, Target, TargetStatus
 
 Data = dict[str, Any]
-PROCESSES_STALE_SECONDS = 20
-"""The supervisor writes every 5 s; a file older than this tells nothing about now."""
+FLEET_KEPT = timedelta(seconds=1)
+"""Every page listens to `health`: how the fleet is, is read no more often than so."""
 
 
 class Topics:
     """Computes topics by name. Used by one thread at a time: the hub's."""
 
     def __init__(self, data_dir: Path) -> None:
-        self._overview = OverviewReader()
         self._told: dict[str, tuple[Row, Data]] = {}
         self._data_dir = data_dir
+        self._fleet: Fleet | None = None
         self._families: Mapping[str, Callable[[str, datetime], Data | None]] = {
             "overview": self._overview_topic,
             "target": self._target_topic,
             "flags": self._flags_topic,
             "health": self._health_topic,
+            "fleet": self._fleet_topic,
         }
 
     def known(self, topic: str) -> bool:
@@ -53,7 +54,7 @@ class Topics:
         return self._families[family](subject, now)
 
     def pulse(self) -> tuple[Any, ...]:
-        """Changes whenever anything a page shows was written. A few aggregates, no rows."""
+        """Changes whenever anything a page shows was written; results come first. A few aggregates, no rows."""
         practised = PracticedFault.objects.filter(until__gt=timezone.now())
         statuses = TargetStatus.objects.aggregate(Sum("sequence"), Count("pk"), Max("since"))
         return (
@@ -67,6 +68,14 @@ class Topics:
             tuple(WatchedServer.objects.aggregate(Max("reported_at"), Count("pk")).values()),
         )
 
+    def pulses(self, topics: Collection[str]) -> dict[str, Hashable]:
+        """For each topic, what moves whenever it may say something else. A target's is not moved by others' results."""
+        results, *rest = self.pulse()
+        slugs = [topic.partition(":")[2] for topic in topics if topic.startswith("target:")]
+        found = TargetStatus.objects.filter(target__slug__in=slugs).values_list("target__slug", "sequence", "since")
+        own = {f"target:{slug}": (sequence, since) for slug, sequence, since in found} if slugs else {}
+        return {topic: (own.get(topic) if topic.startswith("target:") else results, *rest) for topic in topics}
+
     def living(self, sessions: Collection[str], now: datetime) -> set[str]:
         """Those of the session keys that still hold."""
         return living(sessions, now)
@@ -76,7 +85,7 @@ class Topics:
         database_connections.close_all()
 
     def _overview_topic(self, _: str, now: datetime) -> Data:
-        shown = self._overview.read(now)
+        shown = reader().read(now, fresh=False)
         told = {"stories": shown.stories, "more": shown.more, "practised": notes(now)}
         return {
             "rows": self._as_data(shown.rows),
@@ -106,36 +115,37 @@ class Topics:
 
     def _health_topic(self, _: str, now: datetime) -> Data:
         states = dict(TargetStatus.objects.values_list("state").annotate(Count("pk")))
+        ours = self._read_fleet(now)
+        workers = ours.heard.workers if ours.heard else ()
         return {
             "down": states.get("down", 0),
             "degraded": states.get("degraded", 0),
-            "processes": troubled_processes(self._data_dir, now) + exceeded_workers(now),
+            "ours": ours.banner,
+            "processes": troubled_processes(self._data_dir, now) + exceeded_workers(workers, now),
         }
 
+    def _fleet_topic(self, _: str, now: datetime) -> Data:
+        return fleet_page.live(self._read_fleet(now))
 
-def troubled_processes(data_dir: Path, now: datetime) -> list[Data]:
-    """The supervisor's children that are not running: name, state, since, why. Empty where nobody supervises."""
-    try:
-        told = json.loads((data_dir / "processes.json").read_text())
-        if (now - datetime.fromisoformat(told["at"])).total_seconds() > PROCESSES_STALE_SECONDS:
-            return []
-        return [
-            {"name": each["name"], "state": each["state"], "since": each["since"], "why": each.get("why", "")}
-            for each in told["processes"]
-            if each["state"] != "running"
-        ]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
+    def _read_fleet(self, now: datetime) -> Fleet:
+        if self._fleet is None or not timedelta(0) <= now - self._fleet.at < FLEET_KEPT:
+            self._fleet = fleet.read(now, self._data_dir)
+        return self._fleet
 
 
-def changed_rows(before: Data | None, after: Data) -> Data:
-    """The overview without the rows that stayed as they were."""
+def changes(before: Data | None, after: Data) -> Data:
+    """What of the overview a page that was told `before` does not know: of each row only the fields that changed."""
     if before is None:
         return after
+    told = {name: value for name, value in after.items() if name != "rows" and value != before[name]}
     known = before["rows"]
     # Most rows are the very objects of before, and comparing dictionaries looks at every field first.
-    rows = {slug: row for slug, row in after["rows"].items() if known.get(slug) is not row and known.get(slug) != row}
-    return {**after, "rows": rows}
+    rows = {slug: _fields(known.get(slug), row) for slug, row in after["rows"].items() if known.get(slug) is not row}
+    return {**told, "rows": {slug: fields for slug, fields in rows.items() if fields}}
+
+
+def _fields(before: Data | None, after: Data) -> Data:
+    return after if before is None else {name: value for name, value in after.items() if value != before[name]}
 
 
 def default_topics() -> Topics:

@@ -1,14 +1,18 @@
 """The overview: every target worst first, and the stories on top."""
 
+import math
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from functools import cache
+from threading import Lock
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db.models import TextField
+from django.db.models import Count, Max, Q, TextField
 from django.db.models.functions import Cast
 
 from connections.models import Revision
@@ -18,13 +22,19 @@ from dashboard.queries.last_slots import Figures, LastSlots, figures
 from dashboard.queries.stories import FAILING, beginnings, last_failure, with_counts
 from dashboard.sentences import Fault, Story
 from dashboard.shares import interval
-from probes.models import Target, TargetStatus
+from probes.models import Location, Target, TargetStatus
 
 STATES = ("down", "degraded", "stale", "unknown", "paused", "up")
 """Worst first: the order of rows and of chips."""
 STORIES = 4
 """How many faults are told; the rest are counted."""
-_COLUMNS = (
+DEFINITIONS_SECONDS = 1.0
+"""How long what people wrote of targets (names, tags, objectives) may be that of an earlier reading of an open page."""
+NEVER_US = 10**15
+"""Microseconds that stand for "never" where figures are put in order; -1 stands for no figure."""
+MOST_IN = 900
+"""Values in one SQL condition; SQLite takes at most 999 variables in the oldest builds that Django runs on."""
+_DEFINITION = (
     "id",
     "slug",
     "name",
@@ -36,13 +46,10 @@ _COLUMNS = (
     "ready_objective_ms",
     "paused_by",
     "created_at",
-    "status__sequence",
-    "status__state",
-    "status__since",
-    "status__why",
-    "status__ribbon",
-    "status__last_result_at",
+    "tags",
 )
+_STATUS = ("target_id", "sequence", "state", "since", "why", "ribbon", "last_result_at")
+_NO_STATUS: dict[str, Any] = dict.fromkeys((f"status__{name}" for name in _STATUS), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +68,7 @@ class Row:
     ribbon: str
     ribbon_label: str
     spark: str
-    """`shapes.spark_letters`, of which the browser draws the line as `spark_line` does."""
+    """`shapes.spark_letters`, of which the browser draws the line."""
     spark_objective: float
     p95: str
     p50: str
@@ -72,16 +79,16 @@ class Row:
     result_at: str
     revision: str
     revision_at: str
+    tags: tuple[str, ...]
+    locations: tuple[str, ...]
+    """Keys, in order."""
+    p95_us: int
+    """For the order of rows: -1 is no figure, `NEVER_US` is never."""
 
     @property
     def paths(self) -> dict[str, str]:
         """The ribbon's paths by letter. The browser builds the same from `ribbon`."""
         return shapes.ribbon_paths(self.ribbon)
-
-    @property
-    def spark_line(self) -> str:
-        """The sparkline's path."""
-        return shapes.spark_path(self.spark)
 
     def to_json(self) -> dict[str, Any]:
         # Not dataclasses.asdict, which copies each value deeply: this runs for every target that changed.
@@ -101,55 +108,127 @@ class Overview:
     stories: Sequence[Story]
     more: int
     """Faults that are not told."""
+    locations: Mapping[str, str]
+    """Key -> name, of all there are."""
 
     @property
     def order(self) -> list[str]:
         return [row.slug for row in self.rows]
 
 
-class OverviewReader:
-    """Reads the overview; of status rows whose sequence moved, only new slots are parsed. Not for several threads.
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A target as one reading found it. `facts` stays the same object while the database says the same of it."""
 
-    A row of which nothing changed is the very object of the reading before.
+    facts: dict[str, Any]
+    state: str
+    since: datetime
+
+    @property
+    def urgency(self) -> tuple[bool, int, str]:
+        """Down in production first, then down, degraded, stale, not probed, paused, up; then by name."""
+        down_in_production = self.state == "down" and self.facts["environment__is_production"]
+        return not down_in_production, STATES.index(self.state), self.facts["lower"]
+
+    @property
+    def whole(self) -> dict[str, Any]:
+        return {**self.facts, "state": self.state, "since": self.since}
+
+
+class OverviewReader:
+    """Reads the overview again and again: what did not change since is neither read nor worked out once more.
+
+    May be used by several threads; one reads at a time. A row of which nothing changed is the very object of the
+    reading before.
     """
 
     def __init__(self) -> None:
-        self._figures: dict[int, tuple[int, Figures]] = {}
+        self._lock = Lock()
+        self._definitions: dict[int, dict[str, Any]] = {}
+        self._locations: dict[str, str] = {}
+        self._defined: tuple[Any, ...] = ()
+        self._defined_at = -math.inf
+        self._versions: dict[int, tuple[int, str]] = {}
+        self._facts: dict[int, dict[str, Any]] = {}
+        self._figures: dict[int, Figures] = {}
         self._last: dict[int, LastSlots] = {}
-        self._rows: dict[int, tuple[tuple[Any, ...], Row]] = {}
+        self._rows: dict[int, tuple[dict[str, Any], tuple[Any, ...], Row]] = {}
         self._zone = ZoneInfo(settings.TIME_ZONE)
 
-    def read(self, now: datetime) -> Overview:
-        """A fixed number of queries, however many targets there are."""
-        targets = [_with_shown_state(row, now) for row in Target.objects.values(*_COLUMNS)]
-        targets.sort(key=_urgency)
-        self._refresh(targets)
-        began = beginnings([row["id"] for row in targets if row["state"] in FAILING], now)
-        targets = [{**row, "since": began.get(row["id"], row["since"])} for row in targets]
-        revisions = last_revisions()
-        rows = self._same_or_new(targets, revisions)
-        counts = Counter(row.state for row in rows)
-        stories, more = self._stories(targets, counts, revisions, now)
-        return Overview(now, rows, {state: counts.get(state, 0) for state in STATES}, stories, more)
+    def read(self, now: datetime, *, fresh: bool = True) -> Overview:
+        """A fixed number of queries, however many targets there are.
 
-    def _refresh(self, targets: Sequence[dict[str, Any]]) -> None:
-        current = {row["id"]: row for row in targets if row["status__sequence"] is not None}
-        self._figures = {key: value for key, value in self._figures.items() if key in current}
-        self._last = {key: value for key, value in self._last.items() if key in current}
-        changed = [
-            key
-            for key, row in current.items()
-            if key not in self._figures or self._figures[key][0] != row["status__sequence"]
-        ]
-        if not changed:
+        Not `fresh`: changed definitions of targets may be read `DEFINITIONS_SECONDS` late. New targets, pauses and
+        results are never late.
+        """
+        with self._lock:
+            self._read_definitions(fresh=fresh)
+            self._read_statuses()
+            targets = self._shown(now)
+            revisions = last_revisions()
+            rows = self._same_or_new(targets, revisions)
+            counts = Counter(row.state for row in rows)
+            stories, more = self._stories(targets, counts, revisions, now)
+            shown = {state: counts.get(state, 0) for state in STATES}
+            return Overview(now, rows, shown, stories, more, self._locations)
+
+    def _read_definitions(self, *, fresh: bool) -> None:
+        paused = Count("pk", filter=~Q(paused_by=""))
+        defined = tuple(Target.objects.aggregate(Count("pk"), Max("pk"), paused=paused).values())
+        if not fresh and defined == self._defined and time.monotonic() - self._defined_at < DEFINITIONS_SECONDS:
             return
+        self._defined, self._defined_at = defined, time.monotonic()
+        self._locations = dict(Location.objects.order_by("key").values_list("key", "name"))
+        placed: dict[int, list[str]] = {}
+        for target_id, location in Target.locations.through.objects.values_list("target_id", "location_id"):
+            placed.setdefault(target_id, []).append(location)
+        found: dict[int, dict[str, Any]] = {}
+        for row in Target.objects.order_by().values(*_DEFINITION):
+            named = {**row, "lower": row["name"].lower(), "locations": tuple(sorted(placed.get(row["id"], ())))}
+            before = self._definitions.get(row["id"])
+            found[row["id"]] = before if before == named else named
+        for target_id, definition in found.items():
+            if self._definitions.get(target_id) is not definition:
+                self._versions.pop(target_id, None)  # its objective may be another: worked out again
+        self._definitions = found
+
+    def _read_statuses(self) -> None:
+        """Of a status whose sequence stands where it stood, nothing else is read."""
+        versions = {
+            target_id: (sequence, str(at))
+            for target_id, sequence, at in TargetStatus.objects.values_list(
+                "target_id", "sequence", Cast("last_result_at", TextField())
+            )
+            if target_id in self._definitions
+        }
+        changed = [key for key, version in versions.items() if self._versions.get(key) != version]
+        for kept in (self._facts, self._figures, self._last):
+            for target_id in kept.keys() - self._definitions.keys():
+                del kept[target_id]
+        for target_id, definition in self._definitions.items():
+            if target_id not in versions:
+                self._facts[target_id] = self._unprobed(target_id, definition)
+        if changed:
+            self._read_changed(changed)
+        self._versions = versions  # only now: what failed half-way is read again
+
+    def _unprobed(self, target_id: int, definition: dict[str, Any]) -> dict[str, Any]:
+        facts = {**definition, **_NO_STATUS}
+        known = self._facts.get(target_id)
+        return known if known == facts else facts
+
+    def _read_changed(self, changed: Sequence[int]) -> None:
         statuses = TargetStatus.objects.all()
-        if len(changed) < len(current) / 2:
-            statuses = statuses.filter(pk__in=changed[:900])
-        texts = statuses.values_list("target_id", "sequence", Cast("recent", TextField()))
-        for target_id, sequence, text in texts:
-            if row := current.get(target_id):
-                self._figures[target_id] = (sequence, self._last_slots(target_id, row["ready_objective_ms"]).read(text))
+        if len(changed) <= min(MOST_IN, len(self._definitions) / 2):
+            statuses = statuses.filter(pk__in=changed)
+        wanted = set(changed)
+        for *values, text in statuses.values_list(*_STATUS, Cast("recent", TextField())):
+            target_id = values[0]
+            if target_id in wanted:
+                definition = self._definitions[target_id]
+                status = {f"status__{name}": value for name, value in zip(_STATUS, values, strict=True)}
+                self._facts[target_id] = {**definition, **status}
+                self._figures[target_id] = self._last_slots(target_id, definition["ready_objective_ms"]).read(text)
 
     def _last_slots(self, target_id: int, objective_ms: int) -> LastSlots:
         known = self._last.get(target_id)
@@ -157,19 +236,33 @@ class OverviewReader:
             known = self._last[target_id] = LastSlots(objective_ms)
         return known
 
-    def _same_or_new(self, targets: Sequence[dict[str, Any]], revisions: Mapping[str, Sequence[Revision]]) -> list[Row]:
-        current: dict[int, tuple[tuple[Any, ...], Row]] = {}
+    def _shown(self, now: datetime) -> list[_Shown]:
+        """Every target with its state and since when, worst first."""
+        found = [_with_shown_state(self._facts[target_id], now) for target_id in self._definitions]
+        failing = [target.facts["id"] for target in found if target.state in FAILING]
+        began = beginnings(failing, now) if failing else {}
+        if began:
+            found = [
+                _Shown(target.facts, target.state, began.get(target.facts["id"], target.since)) for target in found
+            ]
+        found.sort(key=lambda target: target.urgency)
+        return found
+
+    def _same_or_new(self, targets: Sequence[_Shown], revisions: Mapping[str, Sequence[Revision]]) -> list[Row]:
+        current: dict[int, tuple[dict[str, Any], tuple[Any, ...], Row]] = {}
         for target in targets:
-            changes = revisions.get(target["environment_id"], ())
-            shown_of = (*target.values(), changes[0].number if changes else None)
-            known = self._rows.get(target["id"])
-            same = known is not None and known[0] == shown_of
-            current[target["id"]] = known if known and same else (shown_of, self._row(target, changes))
+            changes = revisions.get(target.facts["environment_id"], ())
+            seen = (target.state, target.since, changes[0].number if changes else None)
+            known = self._rows.get(target.facts["id"])
+            same = known is not None and known[0] is target.facts and known[1] == seen
+            current[target.facts["id"]] = (
+                known if known and same else (target.facts, seen, self._row(target.whole, changes))
+            )
         self._rows = current
-        return [row for _, row in current.values()]
+        return [row for _, _, row in current.values()]
 
     def _row(self, target: dict[str, Any], revisions: Sequence[Revision]) -> Row:
-        numbers = self._figures[target["id"]][1] if target["id"] in self._figures else figures([], 1)
+        numbers = self._figures.get(target["id"]) or figures([], 1)
         letters = shapes.ribbon_letters(target["status__ribbon"] or "")
         lost = numbers.expected - numbers.delivered
         revision = revisions[0] if revisions else None
@@ -195,20 +288,23 @@ class OverviewReader:
             result_at=_iso(target["status__last_result_at"]),
             revision=f"r{revision.number}" if revision else sentences.NO_FIGURE,
             revision_at=_iso(revision.at if revision else None),
+            tags=tuple(target["tags"]),
+            locations=target["locations"],
+            p95_us=-1 if math.isnan(numbers.p95) else int(min(numbers.p95, NEVER_US)),
         )
 
     def _stories(
         self,
-        targets: Sequence[dict[str, Any]],
+        targets: Sequence[_Shown],
         counts: Mapping[str, int],
         revisions: dict[str, list[Revision]],
         now: datetime,
     ) -> tuple[list[Story], int]:
         if not targets:
             return [], 0
-        wrong = [row for row in targets if row["state"] in (*FAILING, "stale")]
+        wrong = [target for target in targets if target.state in (*FAILING, "stale")]
         if wrong:
-            told = [(row["id"], self._fault(row)) for row in wrong[:STORIES]]
+            told = [(target.facts["id"], self._fault(target.whole)) for target in wrong[:STORIES]]
             faults = with_counts(told, revisions, now)
             return [sentences.story(fault, self._zone, now) for fault in faults], len(wrong) - len(told)
         if counts["up"] == len(targets):
@@ -216,7 +312,7 @@ class OverviewReader:
         return [sentences.waiting(counts.get("unknown", 0), counts.get("paused", 0))], 0
 
     def _fault(self, row: dict[str, Any]) -> Fault:
-        numbers = self._figures[row["id"]][1] if row["id"] in self._figures else None
+        numbers = self._figures.get(row["id"])
         return Fault(
             name=row["name"],
             slug=row["slug"],
@@ -246,19 +342,12 @@ def late_after(interval_ms: int, deadline_ms: int) -> timedelta:
     return timedelta(milliseconds=4 * interval_ms + deadline_ms, seconds=10)
 
 
-def _with_shown_state(row: dict[str, Any], now: datetime) -> dict[str, Any]:
-    patience = late_after(row["interval_ms"], row["deadline_ms"])
-    state, since = row["status__state"] or "unknown", row["status__since"] or row["created_at"]
-    if row["paused_by"]:
+def _with_shown_state(facts: dict[str, Any], now: datetime) -> _Shown:
+    state, since = facts["status__state"] or "unknown", facts["status__since"] or facts["created_at"]
+    if facts["paused_by"]:
         state = "paused"
-    state, since = shown_state(state, since, row["status__last_result_at"], patience, now)
-    return {**row, "state": state, "since": since}
-
-
-def _urgency(row: Mapping[str, Any]) -> tuple[bool, int, str]:
-    """Down in production first, then down, degraded, stale, not probed, paused, up; then by name."""
-    down_in_production = row["state"] == "down" and row["environment__is_production"]
-    return not down_in_production, STATES.index(row["state"]), row["name"].lower()
+    patience = late_after(facts["interval_ms"], facts["deadline_ms"])
+    return _Shown(facts, *shown_state(state, since, facts["status__last_result_at"], patience, now))
 
 
 def _note(row: Mapping[str, Any]) -> str:
@@ -266,22 +355,17 @@ def _note(row: Mapping[str, Any]) -> str:
         return f"by {row['paused_by']}" if row["paused_by"] else ""
     if row["state"] in FAILING and row["status__why"]:
         return str(row["status__why"])
-    return (
-        f"every {sentences.span(timedelta(milliseconds=row['interval_ms']))}"
-        if row["interval_ms"] >= 1000
-        else (f"every {row['interval_ms']}{sentences.NBSP}ms")
-    )
+    interval = timedelta(milliseconds=row["interval_ms"])
+    every = sentences.span(interval) if row["interval_ms"] >= 1000 else f"{row['interval_ms']}{sentences.NBSP}ms"
+    places = len(row["locations"])
+    return f"{places} locations · every {every}" if places > 1 else f"every {every}"
 
 
 def _iso(at: datetime | None) -> str:
     return at.isoformat() if at else ""
 
 
-def only(overview: Overview, state: str, environment: str) -> Overview:
-    """The overview narrowed to a state and an environment; "" means all. Counts stay whole."""
-    rows = [
-        row
-        for row in overview.rows
-        if (not state or row.state == state) and (not environment or row.environment == environment)
-    ]
-    return replace(overview, rows=rows)
+@cache
+def reader() -> OverviewReader:
+    """The one of this process: what its live hub has read, its pages need not read again."""
+    return OverviewReader()

@@ -21,6 +21,7 @@ from dashboard.queries.last_slots import figures
 from dashboard.queries.overview import late_after, shown_state
 from dashboard.queries.real_connections import real_connections_of
 from dashboard.queries.stories import FAILING, beginnings, with_counts
+from dashboard.queries.watch import lately, newest
 from dashboard.sentences import Fault, Story
 from probes.models import Result, ServedCertificate, Target, TargetStatus
 from probes.recent import lists
@@ -85,6 +86,8 @@ class Governing:
     """The variant of readiness-parameters."""
     servers: str
     """ "2 of 2 servers hold revision 42, slowest 180 ms." """
+    undo: int | None
+    """The newest revision that changed one of them; None where nothing was ever changed."""
 
 
 class TargetReader:
@@ -156,6 +159,7 @@ class TargetReader:
             values=[(key, *_served(served, key)) for key in _SHOWN_FLAGS if key in served.definitions],
             parameters=served.definitions.get("readiness-parameters", {}).get("defaultVariant", ""),
             servers=_servers(self.target.environment_id, served.revision, now),
+            undo=last.number if (last := newest(self.target.environment_id)) else None,
         )
 
     def certificate(self, now: datetime) -> Told | None:
@@ -181,7 +185,7 @@ class TargetReader:
         condition = self.condition(now)
         context = {"target": self.target, "condition": condition, "probes": self.probes(SIDE_PROBES)}
         context |= {"governing": self.governing(now), "revisions": self.changes()}
-        context |= {"real": real_connections_of(self.target, now)}
+        context |= {"real": real_connections_of(self.target, now), "watch": (watched := lately(self.target, now))}
         return {
             "state": condition.state,
             "word": sentences.STATE_WORDS[condition.state],
@@ -195,6 +199,7 @@ class TargetReader:
             "real": render_to_string("target/real_connections.html", context),
             "last_probes": render_to_string("target/last_probes.html", context),
             "race_check": race_checks.live(self.target),
+            "act": watched and watched.as_data(render_to_string("acts/watch.html", context)),
         }
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Q
+
 from dashboard.charts.series import (
     FIGURES,
     MOST_DOTS,
@@ -20,6 +22,7 @@ from dashboard.charts.series import (
     raw_bucket,
 )
 from dashboard.queries.changes import marks_between
+from probes import condensing
 from probes.engine.outcome import FailureKind
 from probes.histogram import Histogram
 from probes.models import Result, Rollup, Target
@@ -32,7 +35,7 @@ _RAW = (
 
 
 def window(target: Target, range_: Range, now: datetime, failing_since: datetime | None = None) -> Window:
-    """What the charts of a target show over a range that ends now. Two queries."""
+    """What the charts of a target show over a range that ends now. At most four queries."""
     bucket = raw_bucket(range_, target.interval) if range_.width is None else range_.bucket
     start = floor(now - range_.length, bucket)
     dots: list[Dot] = []
@@ -93,9 +96,16 @@ def _bucket_of_result(row: dict[str, Any]) -> Bucket:
 
 
 def _rolled_up(target: Target, width: int, start: datetime, end: datetime) -> Iterator[Bucket]:
-    rows = Rollup.objects.filter(target=target, width=width, start__gte=start, start__lte=end)
+    rows = Rollup.objects.filter(target=target, start__gte=start, start__lte=end)
     columns = ("start", "probes", "failed", "ours", "flagged", "kinds", "events", "histograms")
-    return (_bucket_of_rollup(row) for row in rows.values(*columns).iterator())
+    found = [_bucket_of_rollup(row) for row in rows.filter(width=width).values(*columns)]
+    yield from found
+    if width == condensing.WIDTH:
+        # What is not summed yet: the last minutes, and what is older than the first sums.
+        last = condensing.mark() or start
+        first = min((bucket.start for bucket in found), default=last)
+        left = rows.filter(Q(start__lt=first) | Q(start__gte=last), width=Rollup.Width.MINUTE)
+        yield from (_bucket_of_rollup(row) for row in left.values(*columns))
 
 
 def _bucket_of_rollup(row: dict[str, Any]) -> Bucket:

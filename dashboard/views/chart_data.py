@@ -1,7 +1,6 @@
 """Figures and slots as JSON, for pages that stay open."""
 
 from collections.abc import Iterable
-from dataclasses import asdict
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -49,7 +48,7 @@ def figures(request: HttpRequest, slug: str) -> JsonResponse:
     tables = {chart.key: chart.table for chart in built}
     if wanted not in tables:
         return _refused("table", tables)
-    return JsonResponse({"at": now, "table": asdict(tables[wanted])})
+    return JsonResponse({"at": now, "table": tables[wanted].to_json()})
 
 
 @require_GET

@@ -21,6 +21,7 @@ from dashboard.queries.residents import residents_of
 from dashboard.queries.stories import FAILING
 from dashboard.queries.target import SIDE_PROBES, TABLE_PROBES, Condition, TargetReader
 from dashboard.queries.windows import newest_result, window
+from dashboard.views.act_panel import opened as act_opened
 
 
 @gzip_page
@@ -35,6 +36,7 @@ def target(request: HttpRequest, slug: str) -> HttpResponse:
     context: dict[str, Any] = {"target": found, "opened": opened, "gone": bool(identity) and opened is None}
     context |= {"certificate": TargetReader(found).certificate(timezone.now())}
     context |= {"range": BY_KEY.get(request.GET.get("range", "")), "identity": identity}
+    context |= {"act": request.GET.get("act", "")}
     if getattr(request, "htmx", False):
         return render(request, "target/probe.html", context)
     return render(request, "target/page.html", {**context, **_page(TargetReader(found), context)})
@@ -63,6 +65,7 @@ def _page(reader: TargetReader, context: dict[str, Any]) -> dict[str, Any]:
         "governing": reader.governing(now),
         "revisions": reader.changes(),
         "real": real_connections_of(reader.target, now),
+        **act_opened(reader.target, context["act"]),
         **race_checks.card(reader.target, race_checks.newest(reader.target, race_checks.CARD)),
     }
 

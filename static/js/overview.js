@@ -1,74 +1,38 @@
 // The overview in place: values change where they are, rows change place only when nobody is pointing at them.
 import { listen } from "./live.js";
-import { clock, setAgo, setText } from "./time.js";
-import { setRibbon, setShape, sparkPath } from "./shapes.js";
+import { announce } from "./shell.js";
+import { setText } from "./time.js";
+import * as rows from "./overview_rows.js";
+import { onChange, showCounts, start as startView } from "./overview_view.js";
+import { followKeys } from "./overview_keys.js";
+import { followPointer } from "./ribbon_tip.js";
 
 const IDLE_MS = 5000;
 const list = document.getElementById("targets");
 const stories = document.getElementById("stories");
 const banners = document.getElementById("banners");
 let pointed = 0;
-let order = null;
+let told = false;
 let storiesHtml = null;
-let filter = { state: list?.dataset.state ?? "", env: list?.dataset.env ?? "" };
 
-const rows = () => [...list.children];
-const rowOf = new Map(list ? rows().map((row) => [row.dataset.slug, row]) : []);
-
-listen("overview", ({ data }) => {
+listen("overview", ({ data, whole }) => {
   // Between the first target and none the whole page differs: there is nothing on it that could be lost.
-  if (!list || !data.order.length) { if (Boolean(list) !== Boolean(data.order.length)) location.reload(); return; }
-  dropGone(new Set(data.order));
-  for (const [slug, row] of Object.entries(data.rows)) if (rowOf.has(slug)) patch(rowOf.get(slug), row);
-  if (data.order.some((slug) => !rowOf.has(slug))) fetchNew();
-  patchChips(data.counts, data.order.length);
-  order = data.order;
-  storiesHtml = data.stories;
+  if (data.order && Boolean(list) !== Boolean(data.order.length)) { location.reload(); return; }
+  if (!list) return;
+  if (data.order) rows.setOrder(data.order);
+  let strangers = data.order?.some((slug) => !rows.has(slug)) ?? false;
+  for (const [slug, fields] of Object.entries(data.rows)) if (rows.has(slug)) rows.patch(slug, fields); else strangers = true;
+  if (data.counts) showCounts(data.counts, Object.values(data.counts).reduce((sum, number) => sum + number, 0));
+  if ("stories" in data) storiesHtml = data.stories;
+  told ||= whole;
+  if (strangers) fetchNew();
+  rows.patchHeadings();
   settle();
 });
 
-function patch(node, row) {
-  const flipped = node.dataset.state !== row.state;
-  if (flipped) {
-    node.dataset.state = row.state;
-    setShape(node.querySelector(".t-state .shape"), row.state);
-    const state = node.querySelector(".state");
-    state.className = `state state--${row.state}`;
-    state.textContent = row.word;
-  }
-  const [since, changed, result] = node.querySelectorAll("time.ago");
-  since.dataset.prefix = row.state === "up" ? "for " : "";
-  setAgo(since, row.since);
-  setAgo(changed, row.revision_at);
-  setAgo(result, row.result_at);
-  const note = node.querySelector(".t-note");
-  setText(note, row.note);
-  note.title = row.note;
-  for (const field of node.querySelectorAll("[data-f]")) setText(field, row[field.dataset.f]);
-  node.querySelector("[data-bounds]").title = row.delivery_bounds && `95 %: ${row.delivery_bounds} of events arrive`;
-  setRibbon(node.querySelector(".ribbon"), row.ribbon, row.ribbon_label);
-  node.querySelector(".spark-line").setAttribute("d", sparkPath(row.spark));
-  node.querySelector(".spark-objective").setAttribute("d", `M0 ${row.spark_objective}h76`);
-  if (flipped) mark(node);
-}
-
-function mark(node) {
-  node.classList.remove("changed");
-  requestAnimationFrame(() => node.classList.add("changed"));
-}
-
-function patchChips(counts, all) {
-  for (const chip of document.querySelectorAll("#chips .chip")) {
-    const state = chip.dataset.state;
-    setText(chip.querySelector("b"), String(state ? counts[state] : all));
-    // The last two come and go: nothing stands after them that could move.
-    if (state === "unknown" || state === "paused") chip.hidden = !counts[state] && filter.state !== state;
-  }
-}
-
 // What would move things waits until nobody points, has focus or has scrolled; a pill offers to do it now.
 function settle() {
-  const moved = order ? misplaced() : 0;
+  const moved = told ? rows.misplaced() : 0;
   const news = storiesHtml !== null && stories.dataset.html !== storiesHtml;
   if (news && sameShape(storiesHtml)) showStories();
   if (!moved && !(news && stories.dataset.html !== storiesHtml)) { pill(""); return; }
@@ -81,21 +45,9 @@ function idle() {
   return !busy && window.scrollY < 8 && Date.now() - pointed > IDLE_MS;
 }
 
-function misplaced() {
-  const shown = order.filter((slug) => rowOf.has(slug) && matches(rowOf.get(slug)));
-  const current = rows().filter((row) => !row.hidden).map((row) => row.dataset.slug);
-  if (shown.length === current.length && shown.every((slug, index) => slug === current[index])) return 0;
-  return shown.filter((slug, index) => slug !== current[index]).length || 1;
-}
-
 function apply() {
   showStories();
-  applyFilter();
-  const wanted = order?.filter((slug) => rowOf.has(slug)) ?? rows().map((row) => row.dataset.slug);
-  wanted.forEach((slug, index) => {
-    const node = rowOf.get(slug);
-    if (list.children[index] !== node) list.insertBefore(node, list.children[index] ?? null);
-  });
+  rows.arrange();
   pill("");
 }
 
@@ -128,14 +80,6 @@ function pill(text) {
   setText(node, text);
 }
 
-function dropGone(kept) {
-  for (const [slug, row] of rowOf) {
-    if (kept.has(slug)) continue;
-    row.remove();
-    rowOf.delete(slug);
-  }
-}
-
 // A new target's row comes from the page as the server renders it now, and goes to the end: nothing moves for it.
 let fetching = false;
 async function fetchNew() {
@@ -145,108 +89,30 @@ async function fetchNew() {
     const answer = await fetch(location.href, { cache: "no-store" });
     if (!answer.ok || answer.redirected) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    for (const row of page.querySelectorAll("#targets > .target")) if (!rowOf.has(row.dataset.slug)) add(document.adoptNode(row));
+    for (const row of page.querySelectorAll("#targets > .target")) if (!rows.has(row.dataset.slug)) rows.add(document.adoptNode(row));
   } catch {
     // No server: the next update tries again.
   } finally {
     fetching = false;
   }
-  applyFilter();
   settle();
 }
 
-function add(row) {
-  rowOf.set(row.dataset.slug, row);
-  list.append(row);
-  mark(row);
+function viewChanged(names) {
+  // Before the first update the page does not know what to sort by: the server does.
+  if (!told && names.includes("sort")) { location.reload(); return; }
+  const shown = rows.arrange();
+  announce(`${shown} target${shown === 1 ? "" : "s"} shown.`);
+  pill("");
 }
 
-// Filters
-function matches(row) {
-  return (!filter.state || row.dataset.state === filter.state) && (!filter.env || row.dataset.env === filter.env);
+if (list) {
+  startView();
+  rows.start();
+  onChange(viewChanged);
+  followPointer(list);
+  followKeys(list);
+  list.addEventListener("pointermove", () => { pointed = Date.now(); });
+  stories.dataset.html = stories.innerHTML;
+  setInterval(settle, 2000);
 }
-function applyFilter() {
-  for (const row of rows()) row.hidden = !matches(row);
-  document.getElementById("no-match").hidden = rows().some((row) => !row.hidden);
-}
-function readFilter() {
-  const query = new URLSearchParams(location.search);
-  filter = { state: query.get("state") ?? "", env: query.get("env") ?? "" };
-}
-function showFilter() {
-  for (const [key, nav] of [["state", "chips"], ["env", "environments"]]) {
-    for (const link of document.querySelectorAll(`#${nav} a`)) {
-      if (link.dataset[key] === filter[key]) link.setAttribute("aria-current", "true"); else link.removeAttribute("aria-current");
-      link.href = addressOf({ ...filter, [key]: link.dataset[key] });
-    }
-  }
-  applyFilter();
-}
-function addressOf(wanted) {
-  const query = new URLSearchParams(Object.entries(wanted).filter(([, value]) => value));
-  return query.size ? `/?${query}` : "/";
-}
-for (const nav of ["chips", "environments"]) {
-  document.getElementById(nav)?.addEventListener("click", (event) => {
-    const link = event.target.closest("a");
-    if (!link || event.metaKey || event.ctrlKey || event.shiftKey) return;
-    event.preventDefault();
-    const key = nav === "chips" ? "state" : "env";
-    filter = { ...filter, [key]: link.dataset[key] };
-    history.pushState(null, "", addressOf(filter));
-    showFilter();
-  });
-}
-window.addEventListener("popstate", () => { readFilter(); showFilter(); });
-
-// One tooltip for all ribbons
-const tooltip = document.getElementById("tooltip");
-const LETTERS = { u: "Up", g: "Slow", d: "Failed", m: "Missed, by us", s: "Stale", p: "Paused", z: "Not probed yet" };
-const slots = new Map();
-list?.addEventListener("pointermove", (event) => {
-  pointed = Date.now();
-  const row = event.target.closest(".target");
-  const ribbon = row?.querySelector(".ribbon");
-  const box = ribbon?.getBoundingClientRect();
-  const inside = box && event.clientX >= box.left && event.clientX < box.right && event.clientY >= box.top - 6 && event.clientY <= box.bottom + 6;
-  if (!inside || event.pointerType === "touch") { tooltip.hidden = true; return; }
-  const index = Math.min(59, Math.floor((event.clientX - box.left) / box.width * 60));
-  const letter = ribbon.dataset.letters[index];
-  remember(row.dataset.slug);
-  const slot = slotAt(row, index);
-  tooltip.textContent = slot ? describe(slot, letter) : LETTERS[letter];
-  tooltip.hidden = false;
-  tooltip.style.left = `${Math.max(8, Math.min(event.clientX - 60, innerWidth - 240))}px`;
-  tooltip.style.top = `${box.bottom + 8}px`;
-});
-list?.addEventListener("pointerleave", () => { tooltip.hidden = true; });
-
-async function remember(slug) {
-  const known = slots.get(slug);
-  if (known && Date.now() - known.at < 3000) return;
-  slots.set(slug, { at: Date.now(), rows: known?.rows ?? [] });
-  const answer = await fetch(`/targets/${slug}/slots.json`);
-  if (answer.ok) slots.set(slug, { at: Date.now(), rows: bySlot((await answer.json()).slots) });
-}
-function bySlot(found) {
-  const groups = new Map();
-  for (const row of found) groups.set(row.slot, [...(groups.get(row.slot) ?? []), row]);
-  return [...groups.values()];
-}
-function slotAt(row, index) {
-  const known = slots.get(row.dataset.slug)?.rows ?? [];
-  return known[known.length - 60 + index];
-}
-function describe(group, letter) {
-  const lines = [`${clock(group[0].slot / 1000)}  ${LETTERS[letter]}`];
-  for (const row of group) {
-    const where = group.length > 1 ? `${row.loc}: ` : "";
-    const ready = row.race_us === null ? (row.letter === "d" ? "never ready" : "") : `ready ${latency(row.race_us)}`;
-    const served = row.strategy ? `${row.strategy}, r${row.revision ?? "?"}` : "";
-    lines.push(where + [row.kind, ready, row.expected ? `${row.delivered} of ${row.expected} events` : "", served].filter(Boolean).join("\n"));
-  }
-  return lines.join("\n");
-}
-function latency(us) { return us < 999500 ? `${Math.round(us / 1000)}\u00a0ms` : `${(us / 1e6).toFixed(1)}\u00a0s`; }
-
-if (list) { stories.dataset.html = stories.innerHTML; setInterval(settle, 2000); }

@@ -4,14 +4,20 @@ const SVG = "http://www.w3.org/2000/svg";
 
 export function ribbonPaths(letters) {
   const paths = {};
-  [...letters].forEach((letter, index) => {
-    const height = HEIGHTS[letter];
-    const x = index * 5;
-    const y = 24 - height;
-    const segment = letter === "m" ? `M${x}.5 ${y}.5h3v${height - 1}h-3z` : `M${x} ${y}h4v${height}h-4z`;
-    paths[letter] = (paths[letter] || "") + segment;
-  });
+  for (let start = 0, end = 0; start < letters.length; start = end) {
+    const letter = letters[start];
+    while (letters[end] === letter) end += 1;
+    paths[letter] = (paths[letter] ?? "") + bars(letter, start, end);
+  }
   return paths;
+}
+
+function bars(letter, start, end) {
+  const height = HEIGHTS[letter];
+  if (letter !== "m") return `M${start * 5} ${24 - height / 2}H${end * 5 - 1}`;
+  let path = "";
+  for (let slot = start; slot < end; slot += 1) path += `M${slot * 5}.5 ${24 - height}.5h3v${height - 1}h-3z`;
+  return path;
 }
 
 export function setRibbon(svg, letters, label) {

@@ -144,6 +144,36 @@ def test_a_filter_is_in_the_address_and_back_undoes_it(web: Site) -> None:
     wait_until(lambda: len(order(page)) == len(everything), what="all rows again")
 
 
+def test_the_browser_arranges_as_the_server_does_and_all_of_it_is_in_the_address(web: Site) -> None:
+    """Whatever is chosen: the same rows and headings as of the address opened afresh. Typing is one step for back."""
+    make(web.daphne, "target", "--slug", "tagged")
+    web.daphne.manage(
+        "shell", "-c", "from probes.models import Target as T; T.objects.filter(slug='tagged').update(tags=['a', 'b'])"
+    )
+    page, plain = live(web.visit("Vera", "viewer")), web.visit("Vera", "viewer", javascript=False)
+    entries = "nodes => nodes.map(node => node.dataset.slug ?? node.innerText.split('\\n')[0])"
+    read = "#targets > :not([hidden])"
+    search = page.get_by_role("searchbox", name="Search targets")
+    chosen = (
+        ("Group", "tag"), ("Sort", "name"), ("Tag", "b"), ("Tag", ""), ("Group", "environment"),
+        ("Environment", "staging"), ("Sort", "ready"),
+    )  # fmt: skip
+    for label, value in chosen:
+        page.get_by_label(label, exact=True).select_option(value)
+        plain.goto(page.url)
+        assert page.locator(read).evaluate_all(entries) == plain.locator(read).evaluate_all(entries), page.url
+    page.keyboard.press("Escape")
+    page.locator("h1").evaluate("() => document.activeElement.blur()")
+    page.keyboard.press("/")
+    search.press_sequentially("staging cha", delay=20)
+    expect(page).to_have_url(re.compile(r"env=staging&q=staging\+cha&group=environment&sort=ready$"))
+    assert order(page) == ["staging-chat"]
+    page.go_back()
+    expect(page).to_have_url(re.compile(r"env=staging&group=environment&sort=name$"))
+    expect(page.get_by_label("Sort", exact=True)).to_have_value("name")
+    make(web.daphne, "delete", "--slug", "tagged")
+
+
 def test_the_ribbons_tooltip_tells_what_a_slot_found(web: Site) -> None:
     results(web.daphne, "staging-chat", 3, fail=True)
     page = live(web.visit("Vera", "viewer"))
@@ -206,12 +236,22 @@ def test_no_width_scrolls_sideways(web: Site, width: int) -> None:
     expect(page.locator(".tabbar")).to_be_visible(visible=width < 720)
 
 
-def test_a_row_is_one_link_that_the_keyboard_reaches(web: Site) -> None:
+def test_rows_and_their_slots_are_reached_by_keyboard(web: Site) -> None:
+    """j and k go from row to row, the arrows from slot to slot, Enter opens the target."""
     page = live(web.visit("Vera", "viewer"))
-    first = page.locator(".target a").first
-    first.focus()
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("k")
+    page.keyboard.press("j")
+    second = order(page)[1]
+    expect(page.locator(f"{row(second)} a")).to_be_focused()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#tooltip")).to_contain_text(re.compile(r"\d\d:\d\d:\d\d  (Up|Slow|Failed)"))
+    expect(page.locator("#polite")).to_contain_text(re.compile("Up|Slow|Failed"))
+    page.keyboard.press("Escape")
+    expect(page.locator("#tooltip")).to_be_hidden()
     page.keyboard.press("Enter")
-    expect(page).to_have_url(re.compile("/targets/"))
+    expect(page).to_have_url(re.compile(f"/targets/{second}/"))
 
 
 def test_the_page_can_be_read_without_javascript(web: Site) -> None:

@@ -23,8 +23,9 @@ from connections.flags.reports import Report
 from dashboard.live import hub
 from dashboard.live.hub import SIGNED_OUT
 from dashboard.live.origin import is_own_page
-from dashboard.live.topics import Topics, troubled_processes
+from dashboard.live.topics import Topics
 from dashboard.models import User
+from dashboard.queries.fleet import troubled_processes
 from probes.models import Target
 from probes.recording import record
 from tests.support.asgi import Served, serving

@@ -9,10 +9,12 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dashboard.live import hub as hub_module
 from dashboard.live.hub import Hub
-from dashboard.live.topics import changed_rows
+from dashboard.live.topics import changes
 from tests.support.waiting import await_until
 
 
@@ -21,7 +23,7 @@ class Source:
 
     def __init__(self) -> None:
         self.data: dict[str, dict[str, Any]] = {"health": {"down": 0}, "target:chat": {"state": "up"}}
-        self.version = 0
+        self.versions: Counter[str] = Counter()
         self.computed: Counter[str] = Counter()
         self.fails = False
         self.rested = 0
@@ -34,10 +36,10 @@ class Source:
         self.computed[topic] += 1
         return dict(self.data[topic])
 
-    def pulse(self) -> tuple[Any, ...]:
+    def pulses(self, topics: Collection[str]) -> dict[str, int]:
         if self.fails:
             raise OSError("the database does not answer")
-        return (self.version,)
+        return {topic: self.versions[topic] for topic in topics}
 
     def living(self, sessions: Collection[str], now: datetime) -> set[str]:
         if self.fails:
@@ -49,7 +51,7 @@ class Source:
 
     def change(self, topic: str, **fields: Any) -> None:
         self.data[topic] = {**self.data[topic], **fields}
-        self.version += 1
+        self.versions[topic] += 1
 
 
 class Page:
@@ -126,7 +128,7 @@ async def test_a_change_in_the_database_reaches_every_page_from_one_computation(
 async def test_what_did_not_change_is_not_told_again(hub: Hub, source: Source) -> None:
     page = Page()
     await hub.subscribe(page, ["target:chat"])
-    source.version += 1
+    source.versions["target:chat"] += 1
     await await_until(lambda: source.computed["target:chat"] == 2)
     source.change("target:chat", state="down")
     await await_until(lambda: len(page.updates("target:chat")) == 2)
@@ -228,8 +230,71 @@ async def test_what_the_process_knows_of_itself_is_part_of_health(hub: Hub) -> N
     assert hub.redis_away_since == "2026-11-20T03:00:00+00:00"
 
 
-def test_an_update_of_the_overview_carries_only_rows_that_changed() -> None:
-    before = {"rows": {"a": {"p95": "1"}, "b": {"p95": "2"}}, "order": ["a", "b"]}
-    after = {"rows": {"a": {"p95": "1"}, "b": {"p95": "3"}}, "order": ["b", "a"]}
-    assert changed_rows(before, after) == {"rows": {"b": {"p95": "3"}}, "order": ["b", "a"]}
-    assert changed_rows(None, after) == after
+async def test_a_topic_of_which_nothing_was_written_is_not_computed(hub: Hub, source: Source) -> None:
+    """Twenty results a second of other targets cost the page of a quiet one nothing."""
+    source.data["target:quiet"] = {"state": "up"}
+    quiet, busy = Page(), Page()
+    await hub.subscribe(quiet, ["target:quiet"])
+    await hub.subscribe(busy, ["target:chat"])
+    for number in range(3):
+        source.change("target:chat", number=number)
+        hub.wake()
+        await await_until(lambda number=number: busy.updates("target:chat")[-1]["data"].get("number") == number)  # type: ignore[misc]
+    assert source.computed["target:quiet"] == 1
+
+
+async def test_what_turns_stale_by_time_alone_is_told(
+    hub: Hub, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "WHOLE_SECONDS", 0.1)
+    page = Page()
+    await hub.subscribe(page, ["target:chat"])
+    source.data["target:chat"] = {"state": "stale"}
+    await await_until(lambda: page.updates("target:chat")[-1]["data"] == {"state": "stale"})
+
+
+async def test_pages_that_come_at_once_lose_nothing(hub: Hub, source: Source) -> None:
+    """After a restart fifty pages subscribe while results arrive: each ends with what the database says."""
+    source.data["overview"] = {"rows": {"chat": {"n": 0, "name": "Chat"}}, "order": ["chat"]}
+    pages = [Page() for _ in range(20)]
+
+    async def busy() -> None:
+        for number in range(1, 40):
+            source.change("overview", rows={"chat": {"n": number, "name": "Chat"}})
+            hub.wake()
+            await asyncio.sleep(0.002)
+
+    await asyncio.gather(busy(), *(hub.subscribe(page, ["overview"]) for page in pages))
+
+    def seen(page: Page) -> dict[str, Any]:
+        fields: dict[str, Any] = {}
+        for update in page.updates("overview"):
+            fields |= update["data"]["rows"].get("chat", {})
+        return fields
+
+    await await_until(lambda: all(seen(page) == {"n": 39, "name": "Chat"} for page in pages))
+    assert all(page.updates("overview")[0]["whole"] for page in pages)
+
+
+def test_an_update_of_the_overview_carries_only_what_changed() -> None:
+    before = {"rows": {"a": {"p95": "1", "p50": "1"}, "b": {"p95": "2", "p50": "1"}}, "order": ["a", "b"], "counts": {}}
+    after = {**before, "rows": {"a": {"p95": "1", "p50": "1"}, "b": {"p95": "3", "p50": "1"}}, "order": ["b", "a"]}
+    assert changes(before, after) == {"rows": {"b": {"p95": "3"}}, "order": ["b", "a"]}
+    assert changes(None, after) == after
+    assert changes(after, after) == {"rows": {}}
+
+
+@given(st.lists(st.dictionaries(st.sampled_from("abc"), st.integers(0, 2), min_size=1), min_size=1, max_size=6))
+@settings(max_examples=50)
+def test_updates_one_after_the_other_amount_to_the_newest(states: list[dict[str, int]]) -> None:
+    """Whatever changes, comes and goes: a page that heard the first whole and each change knows the last."""
+    datas = [{"rows": {slug: {"n": n, "m": n // 2} for slug, n in s.items()}, "order": sorted(s)} for s in states]
+    told = [changes(before, data) for before, data in zip([None, *datas], datas, strict=False)]
+    page: dict[str, Any] = {}
+    for update in told:
+        rows = dict(page.get("rows", {}))
+        for slug, fields in update["rows"].items():
+            rows[slug] = {**rows.get(slug, {}), **fields}
+        page = {**page, **update}
+        page["rows"] = {slug: rows[slug] for slug in page["order"]}
+    assert page == datas[-1]

@@ -42,6 +42,8 @@ class Behaviour:
     bad_strategy: str = "dependency_gate"
     bad_revision: int = 1
     rare: float = 0.002
+    cured_since: datetime | None = None
+    cured_revision: int = 1
     chance: random.Random = field(default_factory=random.Random)
 
     def outcome(self, slot: datetime) -> Outcome | None:
@@ -50,6 +52,8 @@ class Behaviour:
             return None
         bad = self.bad_since is not None and slot >= self.bad_since
         strategy, revision = (self.bad_strategy, self.bad_revision) if bad else (self.strategy, self.revision)
+        if self.cured_since and slot >= self.cured_since:
+            bad, strategy, revision = False, self.strategy, self.cured_revision
         share = self.fail_share if bad else self.rare
         ready = int(self.ready_ms * 1000 * self.chance.lognormvariate(0, 0.18) * (self.slow_factor if bad else 1))
         if self.chance.random() < share:
@@ -200,12 +204,25 @@ def change(
 
 def failing(targets: int, minutes: int, now: datetime) -> History:
     """Staging chat fails after a change, Orders feed is slow, Partner quotes has no results; the others are well."""
+    return _failing(targets, minutes, now, None)
+
+
+def cured(targets: int, minutes: int, now: datetime) -> History:
+    """The same, and Mara Klein took the change back four minutes ago."""
+    return _failing(targets, minutes, now, now - timedelta(minutes=4))
+
+
+def _failing(targets: int, minutes: int, now: datetime, undone: datetime | None) -> History:
     history, began = History(), now - timedelta(minutes=minutes)
     age_first_revisions(now - timedelta(days=3))
     changed = now - timedelta(minutes=min(16, minutes * 0.7))
     revision = change("staging", {"readiness-strategy": "immediate"}, changed)
     bad = Behaviour(ready_ms=250, bad_since=changed + timedelta(seconds=50), fail_share=0.62, slow_factor=4.2)
     bad.bad_strategy, bad.bad_revision = "immediate", revision
+    if undone:
+        bad.cured_since, bad.rare = undone, 0.0
+        back = {"readiness-strategy": "dependency_gate"}
+        bad.cured_revision = change("staging", back, undone, "Mara Klein", "Answers vanish mid-conversation")
     history.add("staging-chat", "Staging chat", "staging", bad, began=began)
     if targets > 1:
         slow = Behaviour(ready_ms=210, bad_since=now - timedelta(minutes=8), slow_factor=4.6)
@@ -218,6 +235,9 @@ def failing(targets: int, minutes: int, now: datetime) -> History:
         Regime(began, 1, "dependency_gate", left=0.03, away=0.004, false_ready=0.0),
         Regime(changed + timedelta(milliseconds=180), revision, "immediate", left=0.31, away=0.0, false_ready=0.58),
     ]
+    if undone:
+        served = undone + timedelta(milliseconds=180)
+        regimes += [Regime(served, bad.cured_revision, "dependency_gate", left=0.03, away=0.004, false_ready=0.0)]
     holder = server_key("staging")
     history.servers = [ReportingServer(holder, f"staging-chat-{number}", regimes) for number in (1, 2)]
     history.fill(began, now)
@@ -259,4 +279,4 @@ def residents(targets: int, minutes: int, now: datetime) -> History:
     return history
 
 
-SCENARIOS = {"failing": failing, "healthy": healthy, "residents": residents}
+SCENARIOS = {"failing": failing, "cured": cured, "healthy": healthy, "residents": residents}
