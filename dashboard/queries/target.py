@@ -27,6 +27,9 @@ from probes.recent import lists
 
 SIDE_PROBES = 8
 TABLE_PROBES = 30
+PROBE_COLUMNS = (
+    "slot", "ok", "kind", "race_window_us", "events", "strategy", "flags_revision", "location_id", "flagged",
+)  # fmt: skip
 _SHOWN_FLAGS = ("readiness-strategy", "dependency-validation", "client-ack", "adaptive-timing", "degraded-mode")
 """Flags listed in the side column, in this order; parameters are an object and stay on the flags page."""
 
@@ -135,18 +138,7 @@ class TargetReader:
         rows = Result.objects.filter(target=self.target)
         if before:
             rows = rows.filter(slot__lt=before)
-        columns = (
-            "slot",
-            "ok",
-            "kind",
-            "race_window_us",
-            "events",
-            "strategy",
-            "flags_revision",
-            "location_id",
-            "flagged",
-        )
-        return [_probe(row, self.target) for row in rows.order_by("-slot").values(*columns)[:most]]
+        return [probe_of(row, self.target) for row in rows.order_by("-slot").values(*PROBE_COLUMNS)[:most]]
 
     def governing(self, now: datetime) -> Governing:
         """The flags served to this target's environment, and how many servers hold them."""
@@ -206,7 +198,8 @@ def identity_of(location: str, slot: datetime) -> str:
     return f"{location}:{round(slot.timestamp() * 1_000_000)}"
 
 
-def _probe(row: dict[str, Any], target: Target) -> Probe:
+def probe_of(row: dict[str, Any], target: Target) -> Probe:
+    """A row with `PROBE_COLUMNS` as a line of a list."""
     slow = (row["race_window_us"] or 0) > target.ready_objective_ms * 1000
     return Probe(
         identity=identity_of(row["location_id"], row["slot"]),

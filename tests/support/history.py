@@ -273,10 +273,11 @@ def _well(history: History, targets: int, began: datetime) -> None:
         history.add(name.lower().replace(" ", "-"), name, environment, behaviour, began=began)
 
 
-def append(slug: str, count: int, *, fail: bool, now: datetime) -> None:
+def append(slug: str, count: int, *, fail: bool, now: datetime, revision: int = 1) -> None:
     """So many more results of a target, the newest at `now`."""
     target = Target.objects.get(slug=slug)
     behaviour = Behaviour(bad_since=now - timedelta(days=1), fail_share=1.0 if fail else 0.0, rare=0.0)
+    behaviour.bad_revision = revision
     slots = [now - timedelta(milliseconds=10 * age) for age in reversed(range(count))]
     found = [(slot, behaviour.outcome(slot)) for slot in slots]
     record([Entry(target.pk, "local", slot, outcome) for slot, outcome in found if outcome], now=now)
