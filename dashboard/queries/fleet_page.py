@@ -26,9 +26,9 @@ from probes.rollups import floor
 RANGES = (
     Range("1h", "1 h", timedelta(hours=1), timedelta(minutes=1), 60),
     Range("6h", "6 h", timedelta(hours=6), timedelta(minutes=5), 300),
-    Range("24h", "24 h", timedelta(hours=24), timedelta(minutes=5), 300),
+    Range("24h", "24 h", timedelta(hours=24), timedelta(minutes=15), 900),
     Range("7d", "7 d", timedelta(days=7), timedelta(hours=1), 3600),
-    Range("30d", "30 d", timedelta(days=30), timedelta(hours=1), 3600),
+    Range("30d", "30 d", timedelta(days=30), timedelta(hours=6), 21_600),
 )
 BY_KEY = {each.key: each for each in RANGES}
 _SERVERS = ("silent", "behind", "held")

@@ -44,7 +44,7 @@ def fleet(request: HttpRequest) -> HttpResponse:
 @require_GET
 @require(VIEWER)
 def figures(request: HttpRequest) -> JsonResponse:
-    """What changes with the window: {"figures": {location: figures}, "chart": Chart with its table}."""
+    """What changes with the window: {"figures": {location: figures}, "chart": Chart}, and with `?table=1` its table."""
     now = timezone.now()
     range_ = BY_KEY.get(request.GET.get("range", ""), RANGES[0])
     told = _figures(fleet_queries.read(now), range_, request.GET.get("location", ""), now)
@@ -52,7 +52,8 @@ def figures(request: HttpRequest) -> JsonResponse:
     return JsonResponse(
         {
             "figures": {key: asdict(row) for key, row in told["figures"].items()},
-            "chart": {**chart.to_json(), "table": asdict(chart.table)} if chart else None,
+            "chart": chart.to_json() if chart else None,
+            "table": chart.table.to_json() if chart and request.GET.get("table") else None,
         }
     )
 
