@@ -176,5 +176,8 @@ def chart(
     ]
     shown = Window(start, now, range_.bucket, drawn, failing_since=late_since, width=range_.width)
     made = start_delay(shown, ZoneInfo(settings.TIME_ZONE))
+    for shape in made.figure["layout"]["shapes"]:
+        if shape["type"] == "rect":
+            shape["fillcolor"] = "--quiet@12"  # ours: the colour of a target's fault would say another thing
     hint = f"{name}: how late probes began after their slot, and slots without one"
     return replace(made, title="Start delay", hint=hint)

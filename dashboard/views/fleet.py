@@ -64,7 +64,7 @@ def _figures(found: Fleet, range_: Range, wanted: str, now: datetime) -> dict[st
     by_key = {one.place.key: one for one in found.conditions}
     chosen = by_key.get(wanted) or (found.conditions[0] if found.conditions else None)
     chart = None
-    if chosen is not None:
+    if chosen is not None and (chosen.place.interval or windows.get(chosen.place.key)):
         since = chosen.since if chosen.ill else None
         chart = fleet_page.chart(chosen.place.name, windows.get(chosen.place.key, ()), range_, now, since)
     return {

@@ -26,6 +26,7 @@ function patch(table, told) {
 
 function fill(row, values) {
   for (const cell of row.querySelectorAll("[data-cell]")) setText(cell, values[cell.dataset.cell] ?? "");
+  row.toggleAttribute("data-noted", Boolean(values.offset_noted));
   const shape = row.querySelector(".shape");
   if (shape && values.shape && !shape.classList.contains(`shape--${values.shape}`)) setShape(shape, values.shape);
   const since = row.querySelector("time.ago");
