@@ -161,7 +161,7 @@ class History:
 
     def move(self, target: Target, location: str) -> None:
         """Probe a target from another location alone."""
-        target.locations.set([location])
+        target.locations.set([Location.objects.get(key=location)])
         self.places[target.pk] = location
 
     def fill(self, start: datetime, end: datetime, step: timedelta = timedelta(minutes=1)) -> None:
