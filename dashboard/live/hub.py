@@ -30,7 +30,7 @@ SESSIONS_SECONDS = 2.0
 """How often it is looked whether the sessions of open pages still hold."""
 MOST_SHARE = 0.15
 """Computing takes at most this share of a core: with very many targets, updates come less often."""
-ALWAYS = frozenset({"health"})
+ALWAYS = frozenset({"health", "fleet"})
 """Topics that tell more than the database knows, and so are computed at each look."""
 SLEPT, SIGNED_OUT = 4408, 4401
 """Close codes. After the second the page asks for a new sign-in."""

@@ -21,11 +21,15 @@ SCENES = {
     "healthy": ("healthy", 12, 30),
     "residents": ("residents", 1, 40),
     "cured": ("cured", 2, 40),
+    "fleet": ("fleet", 6, 70),
     "empty": None,
 }
 ROLES = {"residents": "administrator"}
 """Of the person who looks; a responder where nothing is said."""
 PAGES = {
+    "fleet": ("/fleet/", ("failing", "fleet", "empty")),
+    "fleet-24h": ("/fleet/?range=24h&location=virginia", ("fleet",)),
+    "overview-ill": ("/", ("fleet",)),
     "overview": ("/", ("failing", "healthy", "empty")),
     "target": ("/targets/staging-chat/", ("failing",)),
     "target-15m": ("/targets/staging-chat/?range=15m", ("failing",)),
