@@ -5,9 +5,7 @@ something new in production the environment's name, typed. Where two people are 
 becomes a proposal instead, unless this person has broken the glass.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -17,94 +15,16 @@ from django.urls import reverse
 from connections.flags import proposals
 from connections.flags.authority import glass_of
 from connections.flags.changing import REASON_WORDS, check_reason
-from connections.flags.control import Preview
 from connections.flags.errors import FlagError, NeedsSecondPerson, NothingToChange, ReasonMissing, StaleVersion
 from connections.flags.reading import flag_set
-from connections.flags.versions import FlagDiff
-from connections.models import BreakGlass, Environment, Ramp, Revision, Version
+from connections.models import Ramp, Revision
+from dashboard.acting import Act, Towards
+from dashboard.beside import Beside, beside
 from dashboard.permissions import person
 from dashboard.queries_flags import flags_state
 from dashboard.submissions import new_key, once
 
 LONGEST_REASON = 1000
-CHIPS = ("Answers vanish mid-conversation", "Accepted but not ready", "Trying another strategy")
-
-
-class Towards(Enum):
-    """Where an act leads: back to what was served before, or to something new."""
-
-    KNOWN = "known"
-    NEW = "new"
-
-
-@dataclass(frozen=True)
-class Move:
-    """What one flag serves before and after, in words."""
-
-    flag: str
-    before: str
-    after: str
-
-
-@dataclass(frozen=True)
-class Act:
-    """One act as its page shows it. `perform(author, reason, expected_version)` raises FlagError."""
-
-    environment: Environment
-    title: str
-    verb: str
-    """Begins the button, which then names the place: "Undo revision 42" in staging."""
-    lede: str
-    preview: Preview
-    towards: Towards
-    perform: Callable[[str, str, int], Version | Revision | Ramp]
-    address: str
-    back: str
-    hidden: Mapping[str, str] = field(default_factory=dict)
-    chips: tuple[str, ...] = CHIPS
-    theirs: tuple[FlagDiff, ...] = ()
-    """What others changed since the person opened the page."""
-    page: str = "acts/page.html"
-    extra: Mapping[str, Any] = field(default_factory=dict)
-    proposes: bool = False
-    """It waits for a second person; `act_page` finds out."""
-    glass: BreakGlass | None = None
-    """Under which this person acts alone."""
-    moves: tuple[Move, ...] = ()
-    """What is served before and after, where no definition says so: kills, ramps."""
-    notes: tuple[str, ...] = ()
-    """What else the person should know before they act."""
-    serves_same: bool = False
-    """It makes no revision: nobody is served anything else."""
-    fields: str = ""
-    """A template with more fields for the form."""
-    direction: str = "in"
-    """Between the verb and the place: a flag is changed in production, and promoted to it."""
-
-    @property
-    def button(self) -> str:
-        place = f"{self.direction} {self.environment.name.lower()}"
-        if self.proposes:
-            return f"Propose to {self.verb[:1].lower()}{self.verb[1:]} {place}"
-        return f"{self.verb} {place}"
-
-    @property
-    def possible(self) -> bool:
-        """It would change something."""
-        return bool(self.preview.diffs or self.preview.ends or self.moves)
-
-    @property
-    def moved(self) -> list[dict[str, Any]]:
-        """The moves as the template of differences reads them."""
-        return [{"key": one.flag, "pairs": [("", one.before, one.after)]} for one in self.moves]
-
-    @property
-    def asks_tick(self) -> bool:
-        return self.environment.is_production and self.towards is Towards.KNOWN
-
-    @property
-    def asks_name(self) -> bool:
-        return self.environment.is_production and self.towards is Towards.NEW and not self.proposes
 
 
 @dataclass
@@ -153,28 +73,33 @@ class ActForm:
 
 def act_page(request: HttpRequest, act: Act, *, preview: bool = False) -> HttpResponse:
     """GET previews the act; POST carries it out once and leads to the revision or proposal it made, or says what is
-    missing. `preview`: a POST that only looks, because what it looks at is too long for an address."""
-    act = _under_policy(act, person(request).name)
+    missing. `preview`: a POST that only looks, because what it looks at is too long for an address.
+
+    Where a target's page asked, the panel of that page is answered, and the act leads back to it."""
+    place = beside(request, act.environment)
+    act = _under_policy(place.dress(act) if place else act, person(request).name)
     if preview or request.method != "POST":
         given = (request.GET.get("reason") or request.POST.get("reason", ""))[:LONGEST_REASON]
         form = ActForm(expected_version=act.preview.version, reason=given)
-        return _render(request, act, form, 200)
+        return _render(request, act, form, place, 200)
     form = ActForm.read(request)
     author = person(request).name
     try:
         # A form that was carried out is answered by its result, whatever has changed since.
         done = once(form.key, author, lambda: _perform(act, form, author))
     except _IncompleteError:
-        return _render(request, act, form, 422)
+        return _render(request, act, form, place, 422)
     except StaleVersion as stale:
         form.stale, form.expected_version = stale, stale.current
-        return _render(request, act, form, 409)
+        return _render(request, act, form, place, 409)
     except NothingToChange as nothing:
         form.errors["form"] = nothing.message
-        return _render(request, act, form, 409)
+        return _render(request, act, form, place, 409)
     except FlagError as error:
         form.errors["form"] = str(error)
-        return _render(request, act, form, 422)
+        return _render(request, act, form, place, 422)
+    if place:
+        return place.answer(request, act, done.result)
     if "proposal" in done.result:
         return HttpResponseRedirect(reverse("proposal", args=[done.result["proposal"]]))
     if done.result["revision"] is None:
@@ -212,7 +137,7 @@ def _touched(act: Act) -> set[str]:
     return {one.flag for one in act.preview.diffs} | {one.flag for one in act.moves} | set(act.preview.ends)
 
 
-def _render(request: HttpRequest, act: Act, form: ActForm, status: int) -> HttpResponse:
+def _render(request: HttpRequest, act: Act, form: ActForm, place: Beside | None, status: int) -> HttpResponse:
     state = flags_state(act.environment.key)
     context = {
         "act": act,
@@ -223,6 +148,7 @@ def _render(request: HttpRequest, act: Act, form: ActForm, status: int) -> HttpR
         "others": len(flag_set(act.environment.key).definitions) - len(_touched(act)),
         "theirs": form.stale.theirs if form.stale else act.theirs,
         "newest": Revision.objects.filter(environment=act.environment).first(),
+        "inside": place is not None and place.inside,
         **act.extra,
     }
-    return render(request, act.page, context, status=status)
+    return render(request, "acts/panel.html" if context["inside"] else act.page, context, status=status)

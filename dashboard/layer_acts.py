@@ -15,7 +15,7 @@ from connections.flags.layers import Layer, LayerKind
 from connections.flags.ramps import Step
 from connections.flags.versions import FlagSet
 from connections.models import Environment, Ramp, Revision
-from dashboard.acts import Act, Move, Towards
+from dashboard.acting import Act, Move, Towards
 from dashboard.layer_words import percent, served_words
 from dashboard.ramp_steps import line_of
 from dashboard.sentences import NBSP

@@ -6,7 +6,7 @@ from connections.flags.changing import Preview
 from connections.flags.errors import NothingToChange
 from connections.models import Environment, Revision
 from dashboard import layer_acts
-from dashboard.acts import Act, Towards
+from dashboard.acting import Act, Towards
 from dashboard.layer_acts import Place
 
 SAYS = {

@@ -29,7 +29,7 @@ def _middle(bucket: int) -> float:
 class Histogram:
     """Counts of durations in microseconds, plus a count of those `beyond` their deadline ("never").
 
-    `add` and `remove` change the histogram; `merge` returns a new one. Durations below zero count as zero.
+    `add`, `remove` and `absorb` change the histogram; `merge` returns a new one. Durations below zero count as zero.
     """
 
     __slots__ = ("_counts", "_texts", "beyond")
@@ -90,12 +90,23 @@ class Histogram:
 
     def merge(self, other: "Histogram") -> "Histogram":
         """The histogram of both sets of observations."""
-        merged = Histogram()
-        merged._counts = dict(self._counts)
-        merged.beyond = self.beyond + other.beyond
-        for bucket, n in other._counts.items():
-            merged._counts[bucket] = merged._counts.get(bucket, 0) + n
+        merged = self.copy()
+        merged.absorb(other)
         return merged
+
+    def copy(self) -> "Histogram":
+        """Another one with the same observations."""
+        copied = Histogram()
+        copied._counts, copied.beyond = dict(self._counts), self.beyond
+        return copied
+
+    def absorb(self, other: "Histogram") -> None:
+        """Count the other's observations too: of many histograms the sum is built without copying what it has."""
+        self._texts = None
+        self.beyond += other.beyond
+        counts = self._counts
+        for bucket, n in other._counts.items():
+            counts[bucket] = counts.get(bucket, 0) + n
 
     def percentile(self, q: float) -> float:
         """Microseconds that a share `q` (0 to 1) of the observations does not exceed (nearest rank).
@@ -109,9 +120,19 @@ class Histogram:
         if not total:
             return math.nan
         rank = max(1, math.ceil(q * total - 1e-9))
-        for bucket in sorted(self._counts):
-            rank -= self._counts[bucket]
-            if rank <= 0:
+        counts = self._counts
+        if rank > total - self.beyond:
+            return math.inf
+        if 2 * rank <= total:
+            for bucket in sorted(counts):
+                rank -= counts[bucket]
+                if rank <= 0:
+                    return _middle(bucket)
+        # From the other end: a 99th percentile is found at once.
+        left = total - self.beyond - rank
+        for bucket in sorted(counts, reverse=True):
+            left -= counts[bucket]
+            if left < 0:
                 return _middle(bucket)
         return math.inf
 
@@ -137,7 +158,8 @@ class Histogram:
     def from_json(cls, data: Mapping[str, Any]) -> "Histogram":
         """Raises KeyError, TypeError or ValueError on data that `to_json` did not write."""
         histogram = cls()
-        histogram._counts = {int(bucket): n for bucket, n in data["b"].items()}
+        counts = data["b"]
+        histogram._counts = dict(zip(map(int, counts), counts.values(), strict=True))
         histogram.beyond = data["beyond"]
         return histogram
 

@@ -18,9 +18,16 @@ def ensure(now: datetime) -> None:
     """Make the partitions of today and the next days. A day that cannot be made stays in the default partition."""
     if connection.vendor != "postgresql":
         return
-    today = now.astimezone(UTC).date()
+    ensure_between(now, now + timedelta(days=DAYS_AHEAD))
+
+
+def ensure_between(start: datetime, end: datetime) -> None:
+    """Make the partitions of the days from one instant to another."""
+    if connection.vendor != "postgresql":
+        return
+    first, last = start.astimezone(UTC).date(), end.astimezone(UTC).date()
     existing = set(days())
-    for day in (today + timedelta(days=n) for n in range(DAYS_AHEAD + 1)):
+    for day in (first + timedelta(days=n) for n in range((last - first).days + 1)):
         if day not in existing:
             _make(day)
 

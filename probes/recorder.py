@@ -22,7 +22,7 @@ from django.db.utils import DataError, Error, IntegrityError
 from django.utils import timezone
 from redis.exceptions import RedisError, ResponseError
 
-from probes import partitions, race_check_records, race_checks
+from probes import condensing, partitions, race_check_records, race_checks
 from probes.lives import record_lives
 from probes.lives_stream import LifeEntry, decode_life, is_life
 from probes.memory import Memory
@@ -235,7 +235,9 @@ class Recorder:
             resume_expired(now)
             race_check_records.expire(min(now, self._backlog_from or now))
             # What waits in the stream is not missed: sweep only up to where it was read.
-            if sweep(min(now, self._backlog_from or now), self._memory):
+            known_until = min(now, self._backlog_from or now)
+            more = [sweep(known_until, self._memory), condensing.condense(known_until)]
+            if any(more):
                 self._next_duties = 0.0
         except Error as error:
             logger.warning("missed slots wait for the database: %s", error)

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import transaction
 
-from probes import certificates, guarding, rollups, rows, statuses
+from probes import certificates, condensing, guarding, rollups, rows, served, statuses
 from probes.engine.outcome import FailureKind
+from probes.fleet import counting
 from probes.memory import Known, Memory
 from probes.models import Location, Target
 from probes.results_stream import Entry, Identity
@@ -61,8 +62,11 @@ def _store(
     if not written:
         return []
     rollups.count(inserted, replaced, known)
+    served.count(written, known)
+    condensing.again(written, now)
     rows.keep_transcripts(written)
     statuses.update(known, watched, written, now)
+    counting.count(inserted, replaced, now)
     target_ids = frozenset(entry.target_id for entry in written)
     transaction.on_commit(lambda: recorded.send(sender=record, target_ids=target_ids))
     return written

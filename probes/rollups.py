@@ -4,6 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
+from django.conf import settings
+
 from probes.bulk import replace
 from probes.histogram import Histogram
 from probes.memory import Known
@@ -11,7 +13,15 @@ from probes.models import Rollup
 from probes.results_stream import Entry
 from probes.tally import COLUMNS, Key, Tally, findings_of
 
-_WIDTHS = (Rollup.Width.MINUTE.value, Rollup.Width.HOUR.value)
+WIDTHS = (Rollup.Width.MINUTE.value, Rollup.Width.HOUR.value)
+"""Seconds of each rollup that an outcome counts in."""
+IDENTITY = ("target_id", "location_id", "width", "start")
+
+
+def kept_days() -> dict[int, int]:
+    """Days that rollups of each width are kept."""
+    width, days = Rollup.Width, settings.MINUTE_DAYS
+    return {width.MINUTE.value: days, width.FIVE_MINUTES.value: days, width.HOUR.value: settings.HOUR_DAYS}
 
 
 def count(inserted: Iterable[Entry], replaced: Iterable[Entry], known: Mapping[int, Known]) -> None:
@@ -30,11 +40,11 @@ def count(inserted: Iterable[Entry], replaced: Iterable[Entry], known: Mapping[i
                 tally.remove_missed()
             tally.add(findings)
     rows = [(*key, *known[key[0]].tallies[key].values()) for key in touched]
-    replace(Rollup, ("target_id", "location_id", "width", "start"), COLUMNS, rows)
+    replace(Rollup, IDENTITY, COLUMNS, rows)
 
 
 def _keys(entry: Entry) -> list[Key]:
-    return [(entry.target_id, entry.location, width, floor(entry.slot, width)) for width in _WIDTHS]
+    return [(entry.target_id, entry.location, width, floor(entry.slot, width)) for width in WIDTHS]
 
 
 def floor(instant: datetime, seconds: int) -> datetime:

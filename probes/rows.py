@@ -15,7 +15,7 @@ from probes.results_stream import Entry, Identity, wants_transcript
 from probes.tally import latencies_of
 
 IDENTITY = ("target_id", "location_id", "slot")
-_COLUMNS = (
+COLUMNS = (
     "ok", "kind", "phase", "also", "detail", "start_delay_us", "dns_us", "tcp_us", "tls_us", "upgrade_us", "claimed_us",
     "race_window_us", "user_ready_us", "events", "close_code", "closed_by", "http_status", "address", "clock", "lag_us",
     "flagged", "strategy", "flags_revision", "recorded_at",
@@ -25,21 +25,21 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 def insert_new(entries: Sequence[Entry], now: datetime) -> set[Identity]:
     """Store results whose slot has none yet; returns the identities that were stored."""
-    rows = [_row(entry, now) for entry in entries]
-    return {_identity(row) for row in insert(Result, IDENTITY, _COLUMNS, rows, Conflict.KEEP)}
+    rows = [row_of(entry, now) for entry in entries]
+    return {_identity(row) for row in insert(Result, IDENTITY, COLUMNS, rows, Conflict.KEEP)}
 
 
 def replace_missed(entries: Sequence[Entry], now: datetime) -> set[Identity]:
     """Let late outcomes take the place of `missed` rows, in one conditional statement; returns those that did."""
-    rows = [_row(entry, now) for entry in entries]
+    rows = [row_of(entry, now) for entry in entries]
     missed = f"kind = '{FailureKind.MISSED.value}'"
-    return {_identity(row) for row in insert(Result, IDENTITY, _COLUMNS, rows, Conflict.REPLACE, only_where=missed)}
+    return {_identity(row) for row in insert(Result, IDENTITY, COLUMNS, rows, Conflict.REPLACE, only_where=missed)}
 
 
 def keep_transcripts(entries: Iterable[Entry]) -> None:
     """Store the frames of every failure and of the chosen successes, each at most TRANSCRIPT_BYTES long."""
     rows = [
-        (*entry.identity, *_transcript(entry.outcome))
+        (*entry.identity, *transcript_of(entry.outcome))
         for entry in entries
         if entry.outcome.frames and wants_transcript(entry.identity, entry.outcome)
     ]
@@ -51,7 +51,8 @@ def _identity(row: tuple[Any, ...]) -> Identity:
     return target_id, location, slot
 
 
-def _row(entry: Entry, now: datetime) -> tuple[Any, ...]:
+def row_of(entry: Entry, now: datetime) -> tuple[Any, ...]:
+    """The values of a result: its identity, then `COLUMNS`, JSON as text."""
     outcome = entry.outcome
     return (
         *entry.identity,
@@ -90,7 +91,8 @@ def _events(outcome: Outcome) -> dict[str, Any]:
     return {**found, "absent": absent} if absent else found
 
 
-def _transcript(outcome: Outcome) -> tuple[str, str]:
+def transcript_of(outcome: Outcome) -> tuple[str, str]:
+    """Marks and frames as JSON, as long as TRANSCRIPT_BYTES allow."""
     # The marks of an outcome count from `started`; people compare them with the slot.
     shift = outcome.start_delay_us
     marks = {"intended": 0, "started": shift, **{name: us + shift for name, us in outcome.marks.items()}}

@@ -11,6 +11,11 @@ def read(name: str, *, first: datetime) -> datetime:
     return Watermark.objects.values_list("at", flat=True).get(name=name)
 
 
+def find(name: str) -> datetime | None:
+    """The stored mark, if there is one."""
+    return Watermark.objects.filter(name=name).values_list("at", flat=True).first()
+
+
 def advance(name: str, before: datetime, after: datetime) -> bool:
     """Move the mark, if it still stands at `before`. False: somebody else moved it, and owns the window."""
     return Watermark.objects.filter(name=name, at=before).update(at=after) == 1

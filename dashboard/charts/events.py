@@ -52,7 +52,8 @@ def five_events(window: Window, zone: ZoneInfo) -> Chart:
             "data": [_heat(names, cells, [local(start + size / 2, zone) for start in starts])],
             "layout": layout(window, zone, yaxis, hovermode="closest"),
         },
-        Table(_HEADS, rows),
+        Table(_HEADS, lambda: rows),
+        step=size.total_seconds(),
     )
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from dashboard import sentences
-from dashboard.charts.figures import EMPTY, Chart, Figure, Table, layout, local, size_words, table_time
+from dashboard.charts.figures import EMPTY, Chart, Figure, Rows, Table, layout, local, size_words, table_time
 from dashboard.charts.series import Bucket, Window, coarser
 from dashboard.shares import at_most, proves
 from probes.engine.outcome import FailureKind, Owner
@@ -32,12 +32,6 @@ def failures(window: Window, zone: ZoneInfo) -> Chart:
     yaxis: Figure = {"rangemode": "tozero", "nticks": 5, "tickformat": ",d"}
     if not styles:
         yaxis |= {"range": [0, 1], "showticklabels": False}
-    rows = [
-        [table_time(window, bucket.start, zone), kind, sentences.count(n)]
-        for bucket in buckets
-        for kind, n in bucket.kinds.most_common()
-        if n > 0
-    ]
     return Chart(
         "failures",
         "Failures by kind",
@@ -48,9 +42,19 @@ def failures(window: Window, zone: ZoneInfo) -> Chart:
             "data": [_bars(buckets, size, zone, kind, *style) for kind, style in styles.items()],
             "layout": layout(window, zone, yaxis, barmode="stack", bargap=0.15),
         },
-        Table(("Time", "Kind", "Probes"), rows),
+        Table(("Time", "Kind", "Probes"), lambda: _rows(window, buckets, zone)),
         [(kind, f"{colour} {pattern}".strip()) for kind, (colour, pattern) in styles.items()],
+        step=size.total_seconds(),
     )
+
+
+def _rows(window: Window, buckets: Sequence[Bucket], zone: ZoneInfo) -> Rows:
+    return [
+        [table_time(window, bucket.start, zone), kind, sentences.count(n)]
+        for bucket in buckets
+        for kind, n in bucket.kinds.most_common()
+        if n > 0
+    ]
 
 
 def _styles(kinds: Sequence[str]) -> dict[str, tuple[str, str]]:

@@ -6,7 +6,7 @@ swaps colours in and validates every figure through it.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from html import escape
@@ -30,12 +30,24 @@ _EDGE_SHARE = 0.08
 MARGIN = {"l": 64, "r": 8, "t": 18, "b": 26}
 
 
+Rows = Sequence[Sequence[str]]
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A chart's table twin: the same numbers, for those who do not see it."""
+    """A chart's table twin: the same numbers, for those who do not see it. `make` is called when somebody asks for
+    it: most pages show no table, and its words cost as much as the chart."""
 
     columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    make: Callable[[], Rows]
+
+    @property
+    def rows(self) -> Rows:
+        """Made anew each time."""
+        return self.make()
+
+    def to_json(self) -> dict[str, Any]:
+        return {"columns": self.columns, "rows": self.rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +63,8 @@ class Chart:
     table: Table
     legend: Sequence[tuple[str, str]] = field(default_factory=tuple)
     """(name, token) pairs, drawn in HTML under the plot."""
+    step: float = 0.0
+    """Seconds that one of its columns stands for, where that is more than the window's bucket."""
 
     def to_json(self) -> dict[str, Any]:
         """All but the table, which is asked for when somebody opens it."""
@@ -72,6 +86,8 @@ def time_axis(window: Window, zone: ZoneInfo) -> Figure:
         "hoverformat": "%-d %b %H:%M" if long else ("%H:%M:%S" if window.width is None else "%H:%M"),
         "nticks": 8,
         "showgrid": False,
+        # The page has one cursor for all its plots (static/js/charts_cursor.js).
+        "showspikes": False,
         "zeroline": False,
         "linecolor": "--line",
         "tickcolor": "--line",
@@ -211,6 +227,13 @@ def stepped(window: Window, points: Iterable[tuple[Bucket, float | None, str]], 
 def table_time(window: Window, at: datetime, zone: ZoneInfo) -> str:
     """When a row of a table twin began."""
     return sentences.clock(at, zone, window.end, seconds=window.width is None)
+
+
+def empty(window: Window, zone: ZoneInfo) -> str:
+    """What a chart without data says."""
+    if window.newest is None:
+        return EMPTY
+    return f"{EMPTY} Last result: {sentences.clock(window.newest, zone, window.end, seconds=True)}."
 
 
 def size_words(size: timedelta) -> str:

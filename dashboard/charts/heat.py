@@ -12,6 +12,7 @@ from dashboard.charts.figures import (
     Chart,
     Figure,
     LatencyScale,
+    Rows,
     Table,
     columns,
     layout,
@@ -28,7 +29,7 @@ _COLOURS = [[0, "--h1"], [0.25, "--h2"], [0.5, "--h3"], [0.75, "--h4"], [1, "--h
 
 def where_time_lies(window: Window, zone: ZoneInfo) -> Chart:
     """Counts per column and latency row; colour is the square root of the count."""
-    buckets, size = coarser(window, MOST_COLUMNS)
+    buckets, size = coarser(window, MOST_COLUMNS, "race_window")
     lows = [bucket.percentile("race_window", 0.0) for bucket in buckets]
     scale = LatencyScale.of(lows, window.deadline_us)
     edges = [scale.low * (scale.deadline / scale.low) ** (row / ROWS) for row in range(ROWS + 1)]
@@ -36,16 +37,21 @@ def where_time_lies(window: Window, zone: ZoneInfo) -> Chart:
     counts = _counts(buckets, starts, edges)
     middles = [math.sqrt(low * high) for low, high in pairwise(edges)]
     names = [*(f"near {sentences.latency(1000 * middle)}" for middle in middles), "never"]
+    # The page tells by these which latencies a selected area holds; "never" lies above the last.
+    meta = {"edges_ms": _rounded(edges)}
     figure = {
         "data": _heat(counts, [*middles, scale.never], [local(start + size / 2, zone) for start in starts]),
-        "layout": layout(window, zone, {**scale.axis(), "showgrid": False}, hovermode="closest"),
+        "layout": layout(window, zone, {**scale.axis(), "showgrid": False}, hovermode="closest", meta=meta),
     }
-    rows = [
-        [table_time(window, start, zone), names[row], sentences.count(counts[row][column])]
-        for column, start in enumerate(starts)
-        for row in range(len(names))
-        if counts[row][column]
-    ]
+
+    def rows() -> Rows:
+        return [
+            [table_time(window, start, zone), names[row], sentences.count(counts[row][column])]
+            for column, start in enumerate(starts)
+            for row in range(len(names))
+            if counts[row][column]
+        ]
+
     return Chart(
         "heat",
         "Where the time lies",
@@ -54,6 +60,7 @@ def where_time_lies(window: Window, zone: ZoneInfo) -> Chart:
         220,
         figure,
         Table(("Time", "Ready", "Probes"), rows),
+        step=size.total_seconds(),
     )
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from dashboard import sentences
-from dashboard.charts.figures import CLEAR, EMPTY, Chart, Figure, Table, layout, local, stepped, table_time
+from dashboard.charts.figures import CLEAR, EMPTY, Chart, Figure, Rows, Table, layout, local, stepped, table_time
 from dashboard.charts.series import Bucket, Window, coarser
 
 PHASES = (("dns", "DNS"), ("tcp", "TCP"), ("tls", "TLS"), ("upgrade", "upgrade"), ("race_window", "race window"))
@@ -16,16 +16,19 @@ MOST_BARS = 120
 def phases(window: Window, zone: ZoneInfo) -> Chart:
     """Medians, bottom up from DNS; the race window is the only blue. One that is never ready ends at the deadline."""
     measured = [(key, name) for key, name in PHASES if any(key in bucket.histograms for bucket in window.buckets)]
-    rows = [
-        [
-            table_time(window, bucket.start, zone),
-            name,
-            *(sentences.latency(bucket.percentile(key, q)) for q in (0.5, 0.95)),
+
+    def rows() -> Rows:
+        return [
+            [
+                table_time(window, bucket.start, zone),
+                name,
+                *(sentences.latency(bucket.percentile(key, q)) for q in (0.5, 0.95)),
+            ]
+            for bucket in window.buckets
+            for key, name in measured
+            if bucket.percentile(key, 0.5) is not None
         ]
-        for bucket in window.buckets
-        for key, name in measured
-        if bucket.percentile(key, 0.5) is not None
-    ]
+
     yaxis = {"rangemode": "tozero", "ticksuffix": " ms", "nticks": 5}
     return Chart(
         "phases",
@@ -78,15 +81,18 @@ def start_delay(window: Window, zone: ZoneInfo) -> Chart:
     buckets, size = coarser(window, MOST_BARS)
     yaxis = {"rangemode": "tozero", "ticksuffix": " ms", "nticks": 4}
     missed_axis = {"overlaying": "y", "side": "right", "rangemode": "tozero", "visible": False, "fixedrange": True}
-    rows = [
-        [
-            table_time(window, bucket.start, zone),
-            sentences.latency(bucket.percentile("start_delay", 0.5)),
-            sentences.latency(bucket.percentile("start_delay", 0.99)),
-            sentences.count(bucket.ours),
+
+    def rows() -> Rows:
+        return [
+            [
+                table_time(window, bucket.start, zone),
+                sentences.latency(bucket.percentile("start_delay", 0.5)),
+                sentences.latency(bucket.percentile("start_delay", 0.99)),
+                sentences.count(bucket.ours),
+            ]
+            for bucket in window.buckets
         ]
-        for bucket in window.buckets
-    ]
+
     return Chart(
         "delay",
         "Start delay",

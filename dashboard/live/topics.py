@@ -1,8 +1,7 @@
 """What each topic says: computed once for all who listen, as JSON-ready data. Database reads only; no sockets here."""
 
-import json
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,11 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 
 from connections.flags.errors import UnknownEnvironment
-from connections.models import Environment, WatchedServer
-from dashboard.live.capacity import exceeded_workers
+from connections.models import Deploy, Environment, WatchedServer
 from dashboard.live.sessions import living
 from dashboard.models import PracticedFault
+from dashboard.queries import fleet, fleet_page
+from dashboard.queries.fleet import Fleet, exceeded_workers, troubled_processes
 from dashboard.queries.overview import Row, reader
 from dashboard.queries.practice import notes
 from dashboard.queries.target import TargetReader
@@ -24,8 +24,8 @@ from dashboard.queries_flags import flags_state
 from probes.models import RaceCheck, ResidentLife, Target, TargetStatus
 
 Data = dict[str, Any]
-PROCESSES_STALE_SECONDS = 20
-"""The supervisor writes every 5 s; a file older than this tells nothing about now."""
+FLEET_KEPT = timedelta(seconds=1)
+"""Every page listens to `health`: how the fleet is, is read no more often than so."""
 
 
 class Topics:
@@ -34,11 +34,13 @@ class Topics:
     def __init__(self, data_dir: Path) -> None:
         self._told: dict[str, tuple[Row, Data]] = {}
         self._data_dir = data_dir
+        self._fleet: Fleet | None = None
         self._families: Mapping[str, Callable[[str, datetime], Data | None]] = {
             "overview": self._overview_topic,
             "target": self._target_topic,
             "flags": self._flags_topic,
             "health": self._health_topic,
+            "fleet": self._fleet_topic,
         }
 
     def known(self, topic: str) -> bool:
@@ -60,6 +62,7 @@ class Topics:
             tuple(RaceCheck.objects.aggregate(Max("changed_at")).values()),
             tuple(Target.objects.aggregate(all=Count("pk"), paused=Count("pk", filter=~Q(paused_by=""))).values()),
             tuple(Environment.objects.order_by("position").values_list("revision", flat=True)),
+            tuple(Deploy.objects.aggregate(Max("pk"), Count("pk")).values()),
             tuple(ResidentLife.objects.aggregate(Max("ended")).values()),
             # Their end is no write: a fault that is over no longer counts.
             tuple(practised.aggregate(Count("pk"), Max("until")).values()),
@@ -113,26 +116,22 @@ class Topics:
 
     def _health_topic(self, _: str, now: datetime) -> Data:
         states = dict(TargetStatus.objects.values_list("state").annotate(Count("pk")))
+        ours = self._read_fleet(now)
+        workers = ours.heard.workers if ours.heard else ()
         return {
             "down": states.get("down", 0),
             "degraded": states.get("degraded", 0),
-            "processes": troubled_processes(self._data_dir, now) + exceeded_workers(now),
+            "ours": ours.banner,
+            "processes": troubled_processes(self._data_dir, now) + exceeded_workers(workers, now),
         }
 
+    def _fleet_topic(self, _: str, now: datetime) -> Data:
+        return fleet_page.live(self._read_fleet(now))
 
-def troubled_processes(data_dir: Path, now: datetime) -> list[Data]:
-    """The supervisor's children that are not running: name, state, since, why. Empty where nobody supervises."""
-    try:
-        told = json.loads((data_dir / "processes.json").read_text())
-        if (now - datetime.fromisoformat(told["at"])).total_seconds() > PROCESSES_STALE_SECONDS:
-            return []
-        return [
-            {"name": each["name"], "state": each["state"], "since": each["since"], "why": each.get("why", "")}
-            for each in told["processes"]
-            if each["state"] != "running"
-        ]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
+    def _read_fleet(self, now: datetime) -> Fleet:
+        if self._fleet is None or not timedelta(0) <= now - self._fleet.at < FLEET_KEPT:
+            self._fleet = fleet.read(now, self._data_dir)
+        return self._fleet
 
 
 def changes(before: Data | None, after: Data) -> Data:

@@ -3,23 +3,26 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db.models import Q
 
 from dashboard.charts.series import (
     FIGURES,
     MOST_DOTS,
     Bucket,
     Dot,
-    Range,
     Window,
     event_counts,
-    floor,
     histogram_of,
     merged,
-    raw_bucket,
 )
+from dashboard.charts.spans import Kept, Span, Wanted, span_of
 from dashboard.queries.changes import marks_between
+from probes import condensing
 from probes.engine.outcome import FailureKind
 from probes.histogram import Histogram
 from probes.models import Result, Rollup, Target
@@ -31,29 +34,37 @@ _RAW = (
 )  # fmt: skip
 
 
-def window(target: Target, range_: Range, now: datetime, failing_since: datetime | None = None) -> Window:
-    """What the charts of a target show over a range that ends now. Two queries."""
-    bucket = raw_bucket(range_, target.interval) if range_.width is None else range_.bucket
-    start = floor(now - range_.length, bucket)
+def span(target: Target, asked: Wanted, now: datetime) -> Span:
+    """The stretch of time that is asked for, in steps that its probes and what is kept of them allow."""
+    kept = Kept(now - timedelta(days=settings.RAW_DAYS), now - timedelta(days=settings.MINUTE_DAYS))
+    return span_of(asked, target.interval, now, kept, ZoneInfo(settings.TIME_ZONE))
+
+
+def window(target: Target, asked: Wanted, now: datetime, failing_since: datetime | None = None) -> Window:
+    """What the charts of a target show over a range that ends now, or over a fixed one. Two queries and those of the
+    marks; a third where no probe lies in it."""
+    shown = span(target, asked, now)
     dots: list[Dot] = []
-    if range_.width is None:
-        rows = _raw(target, start, now)
+    if shown.width is None:
+        rows = _raw(target, shown.start, shown.end)
         found: Iterable[Bucket] = [_bucket_of_result(row) for row in rows]
         dots = [dot for row in rows[-MOST_DOTS:] if (dot := _dot(row))]
     else:
-        found = _rolled_up(target, range_.width, start, now)
+        found = _rolled_up(target, shown.width, shown.start, shown.end)
+    buckets = merged(found, shown.bucket)
     return Window(
-        start=start,
-        end=now,
-        bucket=bucket,
-        buckets=merged(found, bucket),
+        start=shown.start,
+        end=shown.end,
+        bucket=shown.bucket,
+        buckets=buckets,
         dots=dots,
-        marks=marks_between(target.environment_id, start, now),
+        marks=marks_between(target.environment_id, shown.start, shown.end, target.slug),
         events=tuple(target.script.get("events", ())),
         deadline_us=target.deadline_ms * 1000,
         objective_us=target.ready_objective_ms * 1000,
         failing_since=failing_since,
-        width=range_.width,
+        width=shown.width,
+        newest=None if buckets else newest_result(target),
     )
 
 
@@ -93,9 +104,16 @@ def _bucket_of_result(row: dict[str, Any]) -> Bucket:
 
 
 def _rolled_up(target: Target, width: int, start: datetime, end: datetime) -> Iterator[Bucket]:
-    rows = Rollup.objects.filter(target=target, width=width, start__gte=start, start__lte=end)
+    rows = Rollup.objects.filter(target=target, start__gte=start, start__lte=end)
     columns = ("start", "probes", "failed", "ours", "flagged", "kinds", "events", "histograms")
-    return (_bucket_of_rollup(row) for row in rows.values(*columns).iterator())
+    found = [_bucket_of_rollup(row) for row in rows.filter(width=width).values(*columns)]
+    yield from found
+    if width == condensing.WIDTH:
+        # What is not summed yet: the last minutes, and what is older than the first sums.
+        last = condensing.mark() or start
+        first = min((bucket.start for bucket in found), default=last)
+        left = rows.filter(Q(start__lt=first) | Q(start__gte=last), width=Rollup.Width.MINUTE)
+        yield from (_bucket_of_rollup(row) for row in left.values(*columns))
 
 
 def _bucket_of_rollup(row: dict[str, Any]) -> Bucket:

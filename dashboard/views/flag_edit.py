@@ -21,7 +21,8 @@ from connections.flags.merging import Merged, MergedField, merge3
 from connections.flags.targeting_words import rules_in_words
 from connections.flags.versions import Definition, FlagSet, diff
 from connections.models import Environment, Version
-from dashboard.acts import Act, Towards, act_page
+from dashboard.acting import Act, Towards
+from dashboard.acts import act_page
 from dashboard.flag_form import FlagForm
 from dashboard.permissions import RESPONDER, require
 

@@ -15,7 +15,8 @@ from connections.flags.undoing import undo as undo_earlier
 from connections.flags.versions import FlagSet, diff
 from connections.models import Environment, Revision, Version
 from dashboard import queries_flags
-from dashboard.acts import Act, Towards, act_page
+from dashboard.acting import Act, Towards
+from dashboard.acts import act_page
 from dashboard.layer_undo import inverse
 from dashboard.layer_words import entry_line
 from dashboard.permissions import RESPONDER, VIEWER, allows, person, refusal, require

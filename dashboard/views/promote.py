@@ -15,7 +15,8 @@ from connections.flags.errors import FlagError, NoStageBefore
 from connections.flags.layers import LayerKind
 from connections.flags.versions import FlagSet
 from connections.models import Environment
-from dashboard.acts import Act, Towards, act_page
+from dashboard.acting import Act, Towards
+from dashboard.acts import act_page
 from dashboard.permissions import RESPONDER, require
 from dashboard.queries import evidence
 from dashboard.sentences import plural

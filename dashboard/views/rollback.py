@@ -15,7 +15,8 @@ from connections.flags.plans import PLANS, Plan
 from connections.flags.team_plans import all_plans, kind_of_run, plan_for
 from connections.models import Drill, Environment, Revision, Version
 from dashboard import queries_flags
-from dashboard.acts import Act, Towards, act_page
+from dashboard.acting import Act, Towards
+from dashboard.acts import act_page
 from dashboard.permissions import RESPONDER, VIEWER, allows, person, refusal, require
 from dashboard.sentences import plural
 
@@ -71,11 +72,10 @@ def rollback(request: HttpRequest) -> HttpResponse:
     except FlagError as unknown:
         raise Http404(str(unknown)) from unknown
     past = Revision.objects.filter(environment=stage, cause__in=WENT_BACK)
-    drills = last_drills(stage.key)
     context = {
         "environment": stage,
         "environments": queries_flags.environments(),
-        "cards": [_card(stage, plan, drills.get(plan.key)) for plan in all_plans().values()],
+        "cards": cards_of(stage),
         "known_good": reading.known_good(stage.key),
         "past": list(past.select_related("version").order_by("-number")[:PAST_SHOWN]),
         "refusal": "" if allows(person(request), RESPONDER) else refusal(RESPONDER, "rollbacks"),
@@ -108,6 +108,12 @@ def run_plan(request: HttpRequest, environment_key: str, plan_key: str) -> HttpR
         extra={"card": card, "problem": card.problem},
     )
     return act_page(request, act)
+
+
+def cards_of(stage: Environment) -> list[Card]:
+    """Every plan, as it stands in this environment."""
+    drills = last_drills(stage.key)
+    return [_card(stage, plan, drills.get(plan.key)) for plan in all_plans().values()]
 
 
 def _card(stage: Environment, plan: Plan, drill: Drill | None = None) -> Card:

@@ -41,7 +41,7 @@ document.addEventListener("keydown", (event) => {
 
 // Banners, at the bottom and over reserved padding: they never push content.
 const banners = document.getElementById("banners");
-export function banner(key, text, href) {
+export function banner(key, text, href, label = "Sign in") {
   let node = banners.querySelector(`[data-key="${key}"]`);
   if (!text) { node?.remove(); return; }
   if (!node) {
@@ -54,10 +54,12 @@ export function banner(key, text, href) {
     banners.append(node);
   }
   setText(node.querySelector("span"), text);
-  if (href && !node.querySelector("a")) {
+  const shown = node.querySelector("a");
+  if (!href) shown?.remove();
+  else if (!shown) {
     const link = document.createElement("a");
     link.href = href;
-    link.textContent = "Sign in";
+    link.textContent = label;
     node.append(link);
   }
 }
@@ -99,7 +101,16 @@ const EFFECTS = {
   scheduler: "Targets show as stale, not down.",
   beat: "Targets show as stale, not down.",
 };
-let troubled = new Set();
+// One banner: what makes the probes ill, else what could soon.
+function ours(data) {
+  if (data.ours) return data.ours;
+  if (data.redis_away_since) return `Redis does not answer since ${minute(data.redis_away_since)}. Rollback still works.`;
+  const [first, ...others] = data.processes;
+  if (!first) return "";
+  const why = first.why ? ` (${first.why})` : "";
+  const more = others.length ? ` ${others.length} more in trouble.` : "";
+  return `${first.name[0].toUpperCase()}${first.name.slice(1)} is ${first.state} since ${minute(first.since)}${why}. ${EFFECTS[first.name] ?? ""}`.trim() + more;
+}
 let before = "";
 listen("health", ({ data }) => {
   const prefix = data.down ? `${data.down} down · ` : data.degraded ? `${data.degraded} degraded · ` : "";
@@ -107,15 +118,9 @@ listen("health", ({ data }) => {
   const icon = document.getElementById("favicon");
   const wanted = icon.dataset[data.down ? "down" : data.degraded ? "degraded" : "up"];
   if (icon.getAttribute("href") !== wanted) icon.href = wanted;
-  banner("redis", data.redis_away_since ? `Redis does not answer since ${minute(data.redis_away_since)}. Rollback still works.` : "");
-  const names = new Set();
-  for (const each of data.processes) {
-    names.add(each.name);
-    const why = each.why ? ` (${each.why})` : "";
-    banner(`process-${each.name}`, `${each.name[0].toUpperCase()}${each.name.slice(1)} is ${each.state} since ${minute(each.since)}${why}. ${EFFECTS[each.name] ?? ""}`.trim());
-  }
-  for (const name of troubled) if (!names.has(name)) banner(`process-${name}`, "");
-  troubled = names;
+  // The fleet page tells it as its story.
+  const onFleet = document.body.dataset.page === "fleet";
+  banner("ours", onFleet && data.ours ? "" : ours(data), data.ours ? "/fleet/" : "", "Fleet");
   const words = [data.down && `${data.down} down`, data.degraded && `${data.degraded} degraded`].filter(Boolean).join(", ") || "Nothing is failing";
   if (before && before !== words) announce(`${words}.`);
   before = words;

@@ -20,6 +20,7 @@ SCENES = {
     "failing": ("failing", 12, 75),
     "healthy": ("healthy", 12, 30),
     "residents": ("residents", 1, 40),
+    "cured": ("cured", 2, 40),
     "empty": None,
 }
 ROLES = {"residents": "administrator"}
@@ -29,6 +30,11 @@ PAGES = {
     "target": ("/targets/staging-chat/", ("failing",)),
     "target-15m": ("/targets/staging-chat/?range=15m", ("failing",)),
     "target-24h": ("/targets/staging-chat/?range=24h", ("failing",)),
+    "act-undo": ("/targets/staging-chat/?act=undo:2", ("failing",)),
+    "act-choose": ("/targets/staging-chat/?act=back", ("failing",)),
+    "act-production": ("/targets/orders-feed/?act=plan:phase-1", ("failing",)),
+    "act-watch": ("/targets/staging-chat/?act=r3", ("cured",)),
+    "act-stands": ("/targets/staging-chat/", ("cured",)),
     "probe": ("/targets/staging-chat/", ("failing",)),
     "target-lives": ("/targets/chat/?range=1h", ("residents",)),
     "target-form": ("/targets/add/", ("residents",)),
@@ -41,6 +47,8 @@ PAGES = {
     "promote": ("/flags/production/promote/", ("failing",)),
     "rollback": ("/rollback/?env=production", ("failing",)),
     "audit": ("/audit/", ("failing",)),
+    "deploys": ("/deploys/", ("failing", "empty")),
+    "deploy-mark": ("/deploys/mark/?env=production", ("failing",)),
     "flag-edit": ("/flags/staging/readiness-strategy/edit/", ("failing",)),
     "proposals": ("/flags/proposals/", ("failing",)),
     "policy": ("/flags/policy/production/", ("residents",)),

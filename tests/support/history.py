@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from django.utils import timezone
 
+from connections import deploys
 from connections.flags import control
 from connections.models import Revision, Version
 from probes.engine.outcome import EventDefect, Events, FailureKind, Frame, Outcome
@@ -42,6 +43,8 @@ class Behaviour:
     bad_strategy: str = "dependency_gate"
     bad_revision: int = 1
     rare: float = 0.002
+    cured_since: datetime | None = None
+    cured_revision: int = 1
     chance: random.Random = field(default_factory=random.Random)
 
     def outcome(self, slot: datetime) -> Outcome | None:
@@ -50,6 +53,8 @@ class Behaviour:
             return None
         bad = self.bad_since is not None and slot >= self.bad_since
         strategy, revision = (self.bad_strategy, self.bad_revision) if bad else (self.strategy, self.revision)
+        if self.cured_since and slot >= self.cured_since:
+            bad, strategy, revision = False, self.strategy, self.cured_revision
         share = self.fail_share if bad else self.rare
         ready = int(self.ready_ms * 1000 * self.chance.lognormvariate(0, 0.18) * (self.slow_factor if bad else 1))
         if self.chance.random() < share:
@@ -198,14 +203,35 @@ def change(
     return revision.number
 
 
+def deploy(environment: str, name: str, at: datetime) -> None:
+    """A mark of CI: "chat 5.12.0"."""
+    service, version = name.split()
+    link = f"https://ci.example/{service}/{version}"
+    deploys.mark(environment, deploys.Told(service, version, link, "Jon Ek", at), author="token ci", now=timezone.now())
+
+
 def failing(targets: int, minutes: int, now: datetime) -> History:
-    """Staging chat fails after a change, Orders feed is slow, Partner quotes has no results; the others are well."""
+    """Staging chat fails after a change, Orders feed is slow, Partner quotes has no results; the others are well.
+    A history of an hour or more has deploys: long before the one fault, just before the other."""
+    return _failing(targets, minutes, now, None)
+
+
+def cured(targets: int, minutes: int, now: datetime) -> History:
+    """The same, and Mara Klein took the change back four minutes ago."""
+    return _failing(targets, minutes, now, now - timedelta(minutes=4))
+
+
+def _failing(targets: int, minutes: int, now: datetime, undone: datetime | None) -> History:
     history, began = History(), now - timedelta(minutes=minutes)
     age_first_revisions(now - timedelta(days=3))
     changed = now - timedelta(minutes=min(16, minutes * 0.7))
     revision = change("staging", {"readiness-strategy": "immediate"}, changed)
     bad = Behaviour(ready_ms=250, bad_since=changed + timedelta(seconds=50), fail_share=0.62, slow_factor=4.2)
     bad.bad_strategy, bad.bad_revision = "immediate", revision
+    if undone:
+        bad.cured_since, bad.rare = undone, 0.0
+        back = {"readiness-strategy": "dependency_gate"}
+        bad.cured_revision = change("staging", back, undone, "Mara Klein", "Answers vanish mid-conversation")
     history.add("staging-chat", "Staging chat", "staging", bad, began=began)
     if targets > 1:
         slow = Behaviour(ready_ms=210, bad_since=now - timedelta(minutes=8), slow_factor=4.6)
@@ -214,10 +240,16 @@ def failing(targets: int, minutes: int, now: datetime) -> History:
         silent = Behaviour(ready_ms=64, silent_since=now - timedelta(minutes=2))
         history.add("partner-quotes", "Partner quotes", "production", silent, began=began)
     _well(history, max(0, targets - 3), began)
+    if minutes >= 60:
+        deploy("staging", "chat 5.12.0", now - timedelta(minutes=38))
+        deploy("production", "orders-feed 9f2c41d0aa57b3e8c6d1f4027be95a1c0d3e6f88", now - timedelta(minutes=10))
     regimes = [
         Regime(began, 1, "dependency_gate", left=0.03, away=0.004, false_ready=0.0),
         Regime(changed + timedelta(milliseconds=180), revision, "immediate", left=0.31, away=0.0, false_ready=0.58),
     ]
+    if undone:
+        served = undone + timedelta(milliseconds=180)
+        regimes += [Regime(served, bad.cured_revision, "dependency_gate", left=0.03, away=0.004, false_ready=0.0)]
     holder = server_key("staging")
     history.servers = [ReportingServer(holder, f"staging-chat-{number}", regimes) for number in (1, 2)]
     history.fill(began, now)
@@ -241,10 +273,11 @@ def _well(history: History, targets: int, began: datetime) -> None:
         history.add(name.lower().replace(" ", "-"), name, environment, behaviour, began=began)
 
 
-def append(slug: str, count: int, *, fail: bool, now: datetime) -> None:
+def append(slug: str, count: int, *, fail: bool, now: datetime, revision: int = 1) -> None:
     """So many more results of a target, the newest at `now`."""
     target = Target.objects.get(slug=slug)
     behaviour = Behaviour(bad_since=now - timedelta(days=1), fail_share=1.0 if fail else 0.0, rare=0.0)
+    behaviour.bad_revision = revision
     slots = [now - timedelta(milliseconds=10 * age) for age in reversed(range(count))]
     found = [(slot, behaviour.outcome(slot)) for slot in slots]
     record([Entry(target.pk, "local", slot, outcome) for slot, outcome in found if outcome], now=now)
@@ -266,4 +299,4 @@ def residents(targets: int, minutes: int, now: datetime) -> History:
     return history
 
 
-SCENARIOS = {"failing": failing, "healthy": healthy, "residents": residents}
+SCENARIOS = {"failing": failing, "cured": cured, "healthy": healthy, "residents": residents}

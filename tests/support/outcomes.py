@@ -70,7 +70,7 @@ def entry(target: Target, slot: datetime, outcome: Outcome, location: str = "loc
 
 
 def recount() -> dict[tuple[Any, ...], dict[str, Any]]:
-    """What every rollup should be, counted from the rows by other code than the product's."""
+    """What every rollup of a minute and an hour should be, counted from the rows by other code than the product's."""
     groups: dict[tuple[Any, ...], list[Result]] = defaultdict(list)
     for result in Result.objects.all():
         for width in (60, 3600):
@@ -81,7 +81,7 @@ def recount() -> dict[tuple[Any, ...], dict[str, Any]]:
 
 
 def stored_rollups() -> dict[tuple[Any, ...], dict[str, Any]]:
-    """The rollups as stored, in the shape of `recount`."""
+    """Those rollups as stored, in the shape of `recount`."""
     return {
         (rollup.target_id, rollup.location_id, rollup.width, rollup.start): {
             "probes": rollup.probes,
@@ -92,7 +92,7 @@ def stored_rollups() -> dict[tuple[Any, ...], dict[str, Any]]:
             "events": rollup.events,
             "histograms": {name: Histogram.from_json(data) for name, data in rollup.histograms.items()},
         }
-        for rollup in Rollup.objects.all()
+        for rollup in Rollup.objects.filter(width__in=(60, 3600))
     }
 
 
