@@ -29,6 +29,7 @@ from dashboard.views import (
     signin,
     target,
     targets_edit,
+    tour,
     use,
 )
 
@@ -97,6 +98,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("fleet/figures.json", fleet.figures, name="fleet_figures"),
     path("palette.json", palette.commands, name="palette"),
     path("audit/", audit.audit, name="audit"),
+    path("tour/", tour.tour, name="tour"),
+    path("tour/note/", tour.note, name="tour_note"),
     path("docs/", docs.docs, name="docs"),
     path("docs/help-<slug:version>.json", docs.help_json, name="help_json"),
     path("docs/<slug:name>/", docs.docs, name="doc"),

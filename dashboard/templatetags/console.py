@@ -1,5 +1,6 @@
 """Filters and tags of the console's templates. A builtin library: no {% load %} needed."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -12,11 +13,13 @@ from django.utils import timezone
 from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
+from connections.gate.strategies import STRATEGIES
 from dashboard import help as help_table
 from dashboard import sentences
 from dashboard.sentences import Part
 
 register = template.Library()
+_NAMES = re.compile(rf"\b({'|'.join(STRATEGIES)})\b")
 _CLASSES = {"strong": "", "symptom": "symptom", "flag": "nowrap"}
 
 
@@ -60,6 +63,15 @@ def help_source() -> str:
 
 
 @register.filter
+def strategies(text: str) -> SafeString:
+    """A text about `readiness-strategy`, in which each strategy's name explains itself."""
+    runs = _NAMES.split(str(text))
+    return format_html_join(
+        "", "{}", ((help_button("strategy", run) if index % 2 else run,) for index, run in enumerate(runs))
+    )
+
+
+@register.filter
 def explained(runs: Sequence[Part]) -> SafeString:
     """As `parts`, where kinds and strategies explain themselves. Not within a link: it would hold buttons."""
     return format_html_join("", "{}", ((_explained(run),) for run in runs))
@@ -69,7 +81,7 @@ def _explained(run: Part) -> str | SafeString:
     for sort in ("kind", "strategy"):
         if run.weight == "flag" and help_table.entry(sort, run.text):
             return format_html("<b>{}</b>", help_button(sort, run.text))
-    return _part(run)
+    return _part(run) if run.weight else strategies(run.text)
 
 
 @register.filter
