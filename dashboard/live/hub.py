@@ -32,8 +32,8 @@ MOST_SHARE = 0.15
 """Computing takes at most this share of a core over time: with very many targets, updates come less often."""
 MOST_SAVED = 0.3
 """Seconds of processor time that quiet moments save up for a busy one."""
-ALWAYS = frozenset({"health"})
-"""Topics that tell more than the database knows, and so are computed at each look."""
+REFRESH_SECONDS = {"health": 0.0, "fleet": 1.0}
+"""By topic, where they tell more than the database knows, and so what moves no pulse: in place of WHOLE_SECONDS."""
 SLEPT, SIGNED_OUT = 4408, 4401
 """Close codes. After the second the page asks for a new sign-in."""
 
@@ -194,8 +194,8 @@ class Hub:
         pulses: Mapping[str, Hashable] = await self._timed(self._topics.pulses, list(self._listeners))
         # What most pages show comes first.
         for topic in sorted(pulses, key=lambda topic: -len(self._listeners.get(topic, ()))):
-            old = time.monotonic() - self._computed_at.get(topic, -WHOLE_SECONDS) >= WHOLE_SECONDS
-            if old or topic in ALWAYS or self._pulses.get(topic) != pulses[topic]:
+            age = time.monotonic() - self._computed_at.get(topic, 0.0)
+            if age >= REFRESH_SECONDS.get(topic, WHOLE_SECONDS) or self._pulses.get(topic) != pulses[topic]:
                 await self._tell(topic, pulses[topic])
 
     async def _tell(self, topic: str, pulse: Hashable) -> None:
@@ -209,7 +209,7 @@ class Hub:
 
     async def _compute_first(self, topic: str) -> None:
         """Its pulse is read before: what is written in between is found by the next look."""
-        pulses = {} if topic in ALWAYS else await self._timed(self._topics.pulses, [topic])
+        pulses = {} if topic in REFRESH_SECONDS else await self._timed(self._topics.pulses, [topic])
         await self._compute(topic)
         if topic in self._listeners:
             self._pulses.update(pulses)

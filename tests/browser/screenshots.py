@@ -27,6 +27,8 @@ ROLES = {"residents": "administrator"}
 """Of the person who looks; a responder where nothing is said."""
 PAGES = {
     "overview": ("/", ("failing", "healthy", "empty")),
+    "overview-groups": ("/?group=environment&sort=ready", ("failing",)),
+    "overview-none": ("/?q=nothing+like+this&group=environment", ("failing",)),
     "target": ("/targets/staging-chat/", ("failing",)),
     "target-15m": ("/targets/staging-chat/?range=15m", ("failing",)),
     "target-24h": ("/targets/staging-chat/?range=24h", ("failing",)),
