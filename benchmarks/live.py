@@ -230,10 +230,10 @@ def _take(message: dict[str, Any], at: float, length: int, feed: Feed, heard: He
     heard.length += length
     if message["topic"] == "overview" and not message["whole"]:
         for slug, fields in message["data"]["rows"].items():
-            if "result_at" in fields and (ms := feed.ms_since(slug, at)) is not None:
-                heard.socket_ms.append(ms)
-                stored = datetime.fromisoformat(fields["result_at"]).timestamp()
-                heard.recorded_ms.append(ms - 1000 * (at - stored))
+            stored = datetime.fromisoformat(fields["result_at"]).timestamp() if "result_at" in fields else 0.0
+            if (ms := feed.ms_since(slug, stored)) is not None:
+                heard.recorded_ms.append(ms)
+                heard.socket_ms.append(ms + 1000 * (at - stored))
 
 
 def _told(
