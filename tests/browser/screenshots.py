@@ -32,6 +32,8 @@ PAGES = {
     "fleet-24h": ("/fleet/?range=24h&location=virginia", ("fleet",)),
     "overview-ill": ("/", ("fleet",)),
     "overview": ("/", ("failing", "healthy", "empty")),
+    "overview-groups": ("/?group=environment&sort=ready", ("failing",)),
+    "overview-none": ("/?q=nothing+like+this&group=environment", ("failing",)),
     "target": ("/targets/staging-chat/", ("failing",)),
     "target-15m": ("/targets/staging-chat/?range=15m", ("failing",)),
     "target-24h": ("/targets/staging-chat/?range=24h", ("failing",)),
