@@ -195,12 +195,13 @@ class ResidentLife(models.Model):
 
 
 class Rollup(models.Model):
-    """A minute, five or an hour of a target at a location: counts, and one mergeable histogram per figure."""
+    """A minute, five, an hour or four of a target at a location: counts, and one mergeable histogram per figure."""
 
     class Width(models.IntegerChoices):
         MINUTE = 60
         FIVE_MINUTES = 300
         HOUR = 3600
+        FOUR_HOURS = 14_400
 
     pk = models.CompositePrimaryKey("target_id", "location_id", "width", "start")
     target = models.ForeignKey(Target, on_delete=models.CASCADE, db_index=False, related_name="rollups")

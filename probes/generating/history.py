@@ -67,7 +67,7 @@ class Writer:
         self._write_states()
         for start, upto in _steps(max(ends, self.plan.start), self.plan.end):
             done += self.record(start, upto)
-        condensing.refill(ends, self.plan.end, [target.pk for _, target in self._places])
+        self._sum(ends)
         settle()
         return done
 
@@ -137,6 +137,12 @@ class Writer:
             if hour >= self._from[width]:
                 for start, values in sums:
                     yield (target.pk, LOCATION, width, instant(hour + timedelta(seconds=start)), *values)
+
+    def _sum(self, recorded_from: datetime) -> None:
+        """What is not written with its hour."""
+        ids = [target.pk for _, target in self._places]
+        condensing.refill(recorded_from, self.plan.end, ids)
+        condensing.refill_one(condensing.BY_WIDTH[Rollup.Width.FOUR_HOURS], self.plan.start, self.plan.end, ids)
 
     def _write_states(self) -> None:
         with transaction.atomic():

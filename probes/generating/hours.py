@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from probes import rollups, rows
+from probes import rows
 from probes.engine.outcome import Outcome
 from probes.generating.answers import Setting, outcome
 from probes.generating.plan import Plan, Service, chance_of
@@ -22,6 +22,9 @@ _ANY = datetime(2026, 1, 1, tzinfo=UTC)
 _IDENTITY = 3
 _SERVED = 3
 """The last columns of a result, `strategy`, `flags_revision` and `recorded_at`, are told apart from the others."""
+
+WRITTEN = (60, 300, 3600)
+"""Rollups that are written with the hour; what is longer is summed afterwards."""
 
 Values = tuple[Any, ...]
 
@@ -45,9 +48,7 @@ def hour_of(outcomes: Sequence[Outcome], interval_s: int, kept: Callable[[Outcom
     """`kept` tells whose transcript is stored."""
     found = [rows.row_of(Entry(0, "", _ANY, one), _ANY)[_IDENTITY:-_SERVED] for one in outcomes]
     transcripts = {place: rows.transcript_of(one) for place, one in enumerate(outcomes) if one.frames and kept(one)}
-    return Hour(
-        calm, outcomes, found, transcripts, {width: _sums(outcomes, interval_s, width) for width in rollups.kept_days()}
-    )
+    return Hour(calm, outcomes, found, transcripts, {width: _sums(outcomes, interval_s, width) for width in WRITTEN})
 
 
 def _sums(outcomes: Sequence[Outcome], interval_s: int, width: int) -> list[tuple[int, Values]]:
