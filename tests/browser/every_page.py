@@ -52,12 +52,12 @@ QUERIES = {"ramp": "?variant=off&steps=10", "change": "?to-readiness-strategy=de
 NO_PAGES = frozenset(
     {
         # Data and parts of pages.
-        "figures", "residents", "slots", "target_address", "palette", "help_json",
+        "figures", "residents", "slots", "target_address", "palette", "help_json", "tour_note",
         # Forms are sent here; who only looks is refused, or led elsewhere.
         "target_resume", "race_check_start", "race_check_cancel", "proposal_approve", "proposal_reject",
         "proposal_renew", "glass_end", "review_close", "known_good", "lift", "ramp_verb", "plan_drill", "plan_remove",
         "practice_on", "practice_start", "practice_end", "practice_end_all", "session_end", "sessions_end_others",
-        "signout", "signin_link",
+        "signout", "signin_link", "tour",
     }
 )  # fmt: skip
 
