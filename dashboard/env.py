@@ -171,8 +171,10 @@ SETTINGS: tuple[Setting, ...] = (
         _count,
     ),
     Setting("RAW_DAYS", "7", "Days that single results are kept.", _count),
-    Setting("MINUTE_DAYS", "35", "Days that rollups of one and of five minutes are kept.", _count),
-    Setting("HOUR_DAYS", "400", "Days that hour rollups are kept.", _count),
+    Setting(
+        "MINUTE_DAYS", "35", "Days that rollups of one and of five minutes, and hours by strategy, are kept.", _count
+    ),
+    Setting("HOUR_DAYS", "400", "Days that hour rollups, and days by strategy, are kept.", _count),
     Setting("RACE_CHECK_MOST", "1000", "Most probes of one race check.", _count),
     Setting("RACE_CHECK_AT_ONCE", "50", "Most probes of one race check at once.", _count),
     Setting("RACE_CHECK_PER_SECOND", "200", "Most probes that one race check starts in a second.", _positive),

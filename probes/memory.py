@@ -8,12 +8,15 @@ uses out of the memory and gives it back only when it has committed: nothing of 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 
 from probes.engine.outcome import Certificate
 from probes.models import TargetStatus
 from probes.recent import Recent, unpacked
+from probes.served_tally import Key as ServedKey
+from probes.served_tally import ServedTally
 from probes.tally import Key, Tally
 
 
@@ -30,16 +33,21 @@ class Known:
     last_slot: datetime | None
     last_result_at: datetime | None
     tallies: dict[Key, Tally] = field(default_factory=dict)
+    served: dict[ServedKey, ServedTally] = field(default_factory=dict)
 
     def forget_past(self) -> None:
-        """Keep the tallies of the newest minute and hour of each location, and of those just before them."""
-        newest: dict[tuple[str, int], datetime] = {}
-        for _, location, width, start in self.tallies:
-            newest[location, width] = max(start, newest.get((location, width), start))
-        for key in [*self.tallies]:
-            _, location, width, start = key
-            if start < newest[location, width] - timedelta(seconds=width):
-                del self.tallies[key]
+        """Keep the tallies of the newest stretch of each width and location, and of those just before them."""
+        for keys, forget in ((self.tallies.keys(), self.tallies.pop), (self.served.keys(), self.served.pop)):
+            for key in _past(keys):
+                forget(key)
+
+
+def _past(keys: Iterable[Any]) -> list[Any]:
+    """Keys of tallies (target, location, width, start, ...) that are older than the last but one of their kind."""
+    newest: dict[tuple[str, int], datetime] = {}
+    for _, location, width, start, *_ in keys:
+        newest[location, width] = max(start, newest.get((location, width), start))
+    return [key for key in keys if key[3] < newest[key[1], key[2]] - timedelta(seconds=key[2])]
 
 
 class Memory:

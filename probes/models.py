@@ -223,6 +223,47 @@ class Rollup(models.Model):
         indexes = [models.Index(fields=["width", "start"], name="rollup_width_start")]
 
 
+class ServedRollup(models.Model):
+    """Five minutes, an hour or a day of a target at a location, as one strategy served it. Written by the recorder.
+
+    Our own failures and missed slots count nowhere here.
+    """
+
+    class Width(models.IntegerChoices):
+        FIVE_MINUTES = 300
+        HOUR = 3600
+        DAY = 86_400
+
+    pk = models.CompositePrimaryKey("target_id", "location_id", "width", "start", "strategy")
+    target = models.ForeignKey(Target, on_delete=models.CASCADE, related_name="served")
+    location = models.ForeignKey(Location, on_delete=models.PROTECT, related_name="+")
+    width = models.PositiveIntegerField(choices=Width)
+    start = models.DateTimeField()
+    """Counted from the Unix epoch in UTC: a day begins at midnight UTC."""
+    strategy = models.CharField(max_length=40)
+    """"" of probes that never heard what served them."""
+    probes = models.PositiveIntegerField(default=0)
+    failed = models.PositiveIntegerField(default=0)
+    false_ready = models.PositiveIntegerField(default=0)
+    """Those that failed, or failed beside another failure, by `probes.served_tally.FALSE_READY`."""
+    flagged = models.PositiveIntegerField(default=0)
+    """Those whose race window is left out: our own loop lagged."""
+    asked = models.PositiveIntegerField(default=0)
+    """Probes that expect events of an answer."""
+    incomplete = models.PositiveIntegerField(default=0)
+    """Those of them to which an event did not come in time."""
+    expected = models.PositiveIntegerField(default=0)
+    delivered = models.PositiveIntegerField(default=0)
+    """Events that were expected, and those that came in time."""
+    never = models.PositiveIntegerField(default=0)
+    """Probes that were never ready: beyond the deadline in the race window."""
+    race_window = models.BinaryField(default=bytes)
+    """A histogram of `probes.packed`."""
+
+    class Meta:
+        indexes = [models.Index(fields=["width", "start"], name="served_width_start")]
+
+
 class LocationRollup(models.Model):
     """How a location's own work went in a minute, five minutes, an hour, or ever: `probes/fleet/counting.py` writes it.
 
@@ -243,6 +284,7 @@ class LocationRollup(models.Model):
     late = models.PositiveBigIntegerField(default=0)
     """Probed, but begun later after its slot than `counting.LATE_US`."""
     missed = models.PositiveBigIntegerField(default=0)
+    """Without an outcome until now; since ever (width 0), all that ever were, for it never falls."""
     errors = models.PositiveBigIntegerField(default=0)
     """Slots without a finding because of us, other than missed: our probe broke, or was not allowed."""
     flagged = models.PositiveBigIntegerField(default=0)

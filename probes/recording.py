@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import transaction
 
-from probes import certificates, condensing, guarding, rollups, rows, statuses
+from probes import certificates, condensing, guarding, rollups, rows, served, statuses
 from probes.engine.outcome import FailureKind
 from probes.fleet import counting
 from probes.memory import Known, Memory
@@ -62,6 +62,7 @@ def _store(
     if not written:
         return []
     rollups.count(inserted, replaced, known)
+    served.count(written, known)
     condensing.again(written, now)
     rows.keep_transcripts(written)
     statuses.update(known, watched, written, now)

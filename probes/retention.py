@@ -7,17 +7,20 @@ from django.db import connection
 
 from connections.models import ConnectionCount
 from probes import partitions, rollups
-from probes.models import LocationRollup, RaceCheck, ResidentLife, Result, Rollup, Transcript
+from probes.models import LocationRollup, RaceCheck, ResidentLife, Result, Rollup, ServedRollup, Transcript
 
 STEP_ROWS = 2000
 """Rows per DELETE, each its own transaction: SQLite has one writer, and the recorder must not wait."""
 MOST_STEPS = 500
 """Per table and call; the next call goes on."""
+SERVED_FINE_DAYS = 2
+"""Five minutes by strategy are read for ranges of hours that end now, and not kept longer."""
 
 
 def tidy(now: datetime) -> int:
-    """Delete results, transcripts and lives older than RAW_DAYS, rollups older than MINUTE_DAYS and HOUR_DAYS, counts
-    of real connections older than MINUTE_DAYS, race checks older than HOUR_DAYS.
+    """Delete results, transcripts and lives older than RAW_DAYS, rollups older than MINUTE_DAYS and HOUR_DAYS (by
+    strategy: hours as minutes, days as hours), counts of real connections older than MINUTE_DAYS, race checks older
+    than HOUR_DAYS.
 
     Returns how many rows went; dropped partitions are not counted.
     """
@@ -30,9 +33,20 @@ def tidy(now: datetime) -> int:
     for width, days in rollups.kept_days().items():
         gone += _delete(Rollup._meta.db_table, f"width = {width} AND start < %s", now - timedelta(days=days))
     gone += _tidy_locations(now)
+    for each, days in _served_days():
+        gone += _delete(ServedRollup._meta.db_table, f"width = {each.value} AND start < %s", now - timedelta(days=days))
     gone += _delete(ConnectionCount._meta.db_table, "minute < %s", now - timedelta(days=settings.MINUTE_DAYS))
     gone += _delete(RaceCheck._meta.db_table, "asked_at < %s", now - timedelta(days=settings.HOUR_DAYS))
     return gone
+
+
+def _served_days() -> tuple[tuple[ServedRollup.Width, int], ...]:
+    widths = ServedRollup.Width
+    return (
+        (widths.FIVE_MINUTES, SERVED_FINE_DAYS),
+        (widths.HOUR, settings.MINUTE_DAYS),
+        (widths.DAY, settings.HOUR_DAYS),
+    )
 
 
 def _tidy_locations(now: datetime) -> int:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -115,10 +116,21 @@ def parts(runs: Sequence[Part]) -> SafeString:
 
 
 def _part(run: Part) -> str | SafeString:
-    if not run.weight:
-        return run.text
-    name = _CLASSES[run.weight]
-    return format_html('<b class="{}">{}</b>', name, run.text) if name else format_html("<b>{}</b>", run.text)
+    name = _CLASSES.get(run.weight, "")
+    text: str | SafeString = run.text
+    if run.weight:
+        text = format_html('<b class="{}">{}</b>', name, text) if name else format_html("<b>{}</b>", text)
+    if not run.href:
+        return text
+    # Ours are paths; a deploy's link leads elsewhere.
+    pattern = '<a href="{}" rel="noreferrer">{}</a>' if "://" in run.href else '<a href="{}">{}</a>'
+    return format_html(pattern, run.href, text)
+
+
+@register.filter
+def unlinked(runs: Sequence[Part]) -> list[Part]:
+    """A sentence's parts for a place that is a link itself."""
+    return [replace(run, href="") for run in runs]
 
 
 @register.filter

@@ -47,6 +47,8 @@ PAGES = {
     "promote": ("/flags/production/promote/", ("failing",)),
     "rollback": ("/rollback/?env=production", ("failing",)),
     "audit": ("/audit/", ("failing",)),
+    "deploys": ("/deploys/", ("failing", "empty")),
+    "deploy-mark": ("/deploys/mark/?env=production", ("failing",)),
     "flag-edit": ("/flags/staging/readiness-strategy/edit/", ("failing",)),
     "proposals": ("/flags/proposals/", ("failing",)),
     "policy": ("/flags/policy/production/", ("residents",)),
