@@ -57,7 +57,6 @@ QUERIES = {"ramp": "?variant=off&steps=10", "change": "?to-readiness-strategy=de
 NO_PAGES = frozenset(
     {
         # Data and parts of pages.
-        "figures", "residents", "slots", "target_address", "palette", "help_json", "tour_note",
         "figures", "residents", "slots", "target_address", "palette", "help_json",
         "fleet_figures", "tour_note", "target_watch",
         # Forms are sent here; who only looks is refused, or led elsewhere.
