@@ -46,6 +46,8 @@ PAGES = {
     "kill": ("/flags/production/client-ack/kill/", ("failing",)),
     "promote": ("/flags/production/promote/", ("failing",)),
     "rollback": ("/rollback/?env=production", ("failing",)),
+    "strategies": ("/strategies/", ("failing", "healthy", "empty")),
+    "strategies-1h": ("/strategies/?window=1h&env=staging", ("failing",)),
     "audit": ("/audit/", ("failing",)),
     "flag-edit": ("/flags/staging/readiness-strategy/edit/", ("failing",)),
     "proposals": ("/flags/proposals/", ("failing",)),
