@@ -53,7 +53,9 @@ class Marked:
 def mark(environment_key: str, told: Told, *, author: str, now: datetime, reason: str = "") -> Marked:
     """Keep a deploy, once however often it is told. Raises BadDeploy or UnknownEnvironment."""
     environment(environment_key)
-    told = _checked(told, now)
+    for problem in problems(told, now):
+        raise problem
+    told = Told(told.service.strip(), told.version.strip(), told.link.strip(), told.who.strip(), told.at)
     with transaction.atomic():
         # Two that tell the same at the same moment wait here for each other.
         stage = Environment.objects.select_for_update().get(key=environment_key)
@@ -102,25 +104,22 @@ def _known(stage: Environment, told: Told, now: datetime) -> Deploy | None:
     return newest if newest and newest.version == told.version else None
 
 
-def _checked(told: Told, now: datetime) -> Told:
-    service, version = _name("service", told.service), _name("version", told.version)
-    who, link = told.who.strip(), told.link.strip()
-    if len(who) > LONGEST_WHO or not who.isprintable():
-        raise BadDeploy("who", f"Say who deployed it in at most {LONGEST_WHO} characters.")
-    if link and not _is_address(link):
-        raise BadDeploy(
-            "link", f"A link begins with https:// or http://, has at most {LONGEST_LINK} characters and no password."
-        )
+def problems(told: Told, now: datetime) -> list[BadDeploy]:
+    """All that is wrong with a deploy as it was told."""
+    found = [
+        BadDeploy(field, f"Name the {field} in 1 to {LONGEST_NAME} characters.")
+        for field, value in (("service", told.service), ("version", told.version))
+        if not 0 < len(value.strip()) <= LONGEST_NAME or not value.strip().isprintable()
+    ]
+    if len(told.who.strip()) > LONGEST_WHO or not told.who.strip().isprintable():
+        found.append(BadDeploy("who", f"Say who deployed it in at most {LONGEST_WHO} characters."))
+    if told.link.strip() and not _is_address(told.link.strip()):
+        rule = f"A link begins with https:// or http://, has at most {LONGEST_LINK} characters and no password."
+        found.append(BadDeploy("link", rule))
     if told.at is not None and not now - OLDEST <= told.at <= now + AHEAD_AT_MOST:
-        raise BadDeploy("at", "A deploy was within the last year, and not ahead of now. Without a time it is now.")
-    return Told(service, version, link, who, told.at)
-
-
-def _name(field: str, value: str) -> str:
-    text = value.strip()
-    if not text or len(text) > LONGEST_NAME or not text.isprintable():
-        raise BadDeploy(field, f"Name the {field} in 1 to {LONGEST_NAME} characters.")
-    return text
+        rule = "A deploy was within the last year, and not ahead of now. Without a time it is now."
+        found.append(BadDeploy("at", rule))
+    return found
 
 
 def _is_address(link: str) -> bool:

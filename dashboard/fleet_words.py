@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from dashboard import sentences
-from dashboard.sentences import Part, Story, Tone
+from dashboard.sentences import Part
+from dashboard.story import Story, Tone
 from probes.fleet.condition import REDIS_AWAY, Condition, State
 
 WORDS: Mapping[State, str] = {

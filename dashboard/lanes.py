@@ -103,8 +103,13 @@ class Scene:
     start: datetime
     end: datetime
     label: str
-    """ "15 min"."""
+    """ "15 min"; of a window that does not follow the present its two ends: "02:40 to 02:55"."""
     zone: ZoneInfo
+    follows: bool = True
+
+    @property
+    def when(self) -> str:
+        return f"in the last {self.label}" if self.follows else f"from {self.label}"
 
     def place(self, at: datetime) -> float:
         """Per cent from the left, within the window."""
@@ -117,6 +122,10 @@ class _Track:
 
     key: LaneKey
     lives: list[Life] = field(default_factory=list)
+
+    def lived(self, scene: Scene) -> bool:
+        """Whether anything is known of it within the window."""
+        return any(life.ended >= scene.start and life.started <= scene.end for life in self.lives)
 
     def next_of(self, life: Life) -> Life | None:
         return next((each for each in self.lives if each.started > life.started), None)
@@ -135,7 +144,7 @@ def panel(lives: Mapping[LaneKey, Sequence[Life]], wanted: int, scene: Scene) ->
     cuts.sort(key=lambda item: item[1].life.ended, reverse=True)
     places = {track.key[0] for track in tracks}
     names = {track.key: _name(track.key, places) for track in tracks}
-    visible = [track for track in tracks if any(life.ended >= scene.start for life in track.lives)]
+    visible = [track for track in tracks if track.lived(scene)]
     chosen = _chosen(visible, Counter(track.key for track, _ in cuts))
     return Panel(
         wanted,
@@ -173,11 +182,11 @@ def _lane(track: _Track, name: str, causes: Mapping[int, Told], scene: Scene) ->
             continue
         bars += _bars(life, scene)
         cause = causes.get(id(life))
-        if cause is not None and life.ended >= scene.start:
+        if cause is not None and scene.start <= life.ended <= scene.end:
             marks.append(CutMark(cause.cut, _percent(scene.place(life.ended)), _said(cause, scene)))
     cut = sum(mark.cut.charged for mark in marks)
     live = "connected" if _connected(track, scene.end) else "not connected"
-    summary = f"{name}: {live} now, cut {_times(cut)}"
+    summary = f"{name}: {live} {'now' if scene.follows else 'at the end'}, cut {_times(cut)}"
     return Lane(name, bars, marks, summary)
 
 
@@ -201,7 +210,9 @@ def _bar(kind: str, start: datetime, end: datetime, title: str, scene: Scene) ->
 
 
 def _alive(life: Life, now: datetime) -> bool:
-    return life.ending is Ending.LIVING and now - life.ended < LOST_SIGHT
+    """Whether it stood at `now`, which may be long ago."""
+    patience = LOST_SIGHT if life.ending is Ending.LIVING else timedelta(0)
+    return life.started <= now < life.ended + patience
 
 
 def _connected(track: _Track, now: datetime) -> bool:
@@ -220,7 +231,8 @@ def _ticks(scene: Scene) -> list[tuple[str, str, str]]:
         local = at.astimezone(scene.zone)
         return f"{local.day} {local:%b}" if days else f"{local:%H:%M}"
 
-    return [("0%", "start", text(scene.start)), ("50%", "middle", text(middle)), ("100%", "end", "now")]
+    last = "now" if scene.follows else text(scene.end)
+    return [("0%", "start", text(scene.start)), ("50%", "middle", text(middle)), ("100%", "end", last)]
 
 
 # Words. --------------------------------------------------------------------------------------------------------------
@@ -287,19 +299,19 @@ def _lede(wanted: int, cuts: Sequence[Told], tracks: Sequence[_Track], scene: Sc
     connected = sum(_connected(track, scene.end) for track in tracks)
     if 0 < connected < wanted:
         kept += f", {connected} connected"
-    lived = any(life.ended >= scene.start for track in tracks for life in track.lives)
+    lived = any(track.lived(scene) for track in tracks)
     if not lived:
         if tracks or not wanted:
-            return f"{kept}; nothing is known of the last {scene.label}."
+            return f"{kept}; nothing is known {'of the last' if scene.follows else 'from'} {scene.label}."
         return (
             f"{kept} wanted, none has connected yet. The first takes a few seconds: if nothing comes, check that a "
             "worker of the target's location runs and has room (RESIDENTS_PER_WORKER)."
         )
     if not cuts:
-        return f"{kept}; none was cut in the last {scene.label}.{_failing(tracks, scene)}"
+        return f"{kept}; none was cut {scene.when}.{_failing(tracks, scene)}"
     reasons = "; ".join(_counted(kind, found) for kind, found in _by_cause(cuts))
     verb = "cut" if len(cuts) == 1 else "cuts"
-    return f"{kept}; {len(cuts)} {verb} in the last {scene.label}: {reasons}.{_cost(cuts, tracks, scene)}"
+    return f"{kept}; {len(cuts)} {verb} {scene.when}: {reasons}.{_cost(cuts, tracks, scene)}"
 
 
 def _by_cause(cuts: Iterable[Told]) -> list[tuple[Cut, list[Told]]]:

@@ -104,7 +104,7 @@ def _async_guard(
 def _refused(request: HttpRequest, role: str, what: str, api: bool) -> HttpResponse | None:
     """None where the caller may go on; `request.user` is then loaded (async views may read it), and for programs it
     is a stand-in named after the token."""
-    as_json = api or request.path.startswith("/api/")
+    as_json = api or request.path.startswith(("/api/", "/metrics"))
     bearer = _bearer(request) if as_json else ""
     user: Caller = _program(bearer) if bearer else request.user
     if not user.is_authenticated:

@@ -1,11 +1,12 @@
-"""Words of the console, pure: figures, times, and the story sentence. The design guide is the source of each phrase.
+"""Words of the console, pure: figures, times, symptoms. The design guide is the source of each phrase.
 
 Latencies are microseconds: `math.inf` reads "never" (beyond the deadline), `None` and NaN read as no figure at all.
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -14,12 +15,13 @@ from probes.engine.outcome import FailureKind
 
 NBSP = "\u00a0"
 NO_FIGURE = "–"
-NEAR = timedelta(minutes=15)
-"""How long before "since" a change still counts as near."""
 UNMISTAKABLE = timedelta(hours=12)
 """A clock time needs no day for so long, also after midnight."""
 FEWEST_FOR_SHARE = 10
 """Under this many probes a share would look more certain than the data: counts are told instead."""
+
+LONGEST_VERSION = 14
+"""Characters of a version on a chart and in a sentence."""
 
 STATE_WORDS = {
     "up": "Up",
@@ -124,14 +126,20 @@ def clock(at: datetime, zone: ZoneInfo, now: datetime | None = None, *, seconds:
     return f"{local.day} {local:%b} {text}"
 
 
+def short_version(version: str) -> str:
+    """A version for a label: a commit's hash by its first seven digits, other long ones cut short."""
+    if re.fullmatch(r"(?=[0-9]*[a-f])[0-9a-f]{12,64}", version):
+        return version[:7]
+    return version if len(version) <= LONGEST_VERSION else f"{version[: LONGEST_VERSION - 1]}…"
+
+
 def plural(number: int, one: str, many: str = "") -> str:
     """ "1 target", "3 targets"."""
     return f"{count(number)}{NBSP}{one if number == 1 else many or one + 's'}"
 
 
-# The story ----------------------------------------------------------------------------------------------------------
+# Words --------------------------------------------------------------------------------------------------------------
 
-Tone = Literal["up", "degraded", "down", "stale", "quiet"]
 Weight = Literal["", "strong", "symptom", "flag"]
 
 
@@ -141,20 +149,8 @@ class Part:
 
     text: str
     weight: Weight = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A revision that changed a served value near the fault. `before` and `after` are variant names."""
-
-    revision: int
-    at: datetime
-    flag: str
-    before: str | None
-    after: str | None
-    author: str = ""
-    layer: tuple[str, str] | None = None
-    """Where a kill, a breaker or a ramp did it: what stands before and after the flag's name."""
+    href: str = ""
+    """The page about it, where there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,98 +162,12 @@ class Evidence:
     event: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """All that a story about one target is told from. Counts are since `since`; latencies are microseconds."""
-
-    name: str
-    slug: str
-    environment: str
-    state: str
-    since: datetime
-    probes: int = 0
-    failed: int = 0
-    kinds: Mapping[str, int] = field(default_factory=dict)
-    bounds: tuple[float, float] | None = None
-    """95 % interval of failed / probes, between 0 and 1."""
-    evidence: Evidence = field(default_factory=Evidence)
-    ready_p95_us: float | None = None
-    objective_us: float | None = None
-    last_result_at: datetime | None = None
-    changes: Sequence[Change] = ()
-    """Changes in the 15 minutes before `since` (newest first), and any after it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Story:
-    """One sentence in parts, and the facts under it; `slug` names its target where it has one."""
-
-    tone: Tone
-    parts: tuple[Part, ...]
-    facts: tuple[tuple[Part, ...], ...] = ()
-    slug: str = ""
-    name: str = ""
-    environment: str = ""
-    undo: int | None = None
-    """The revision to offer to undo: the only one that changed something just before."""
-
-    @property
-    def text(self) -> str:
-        return "".join(part.text for part in self.parts)
-
-
 def symptom(kind: str, evidence: Evidence) -> str:
     """What the target does, for the person on call; a kind without a phrase is named as it is."""
     code = str(evidence.close_code) if evidence.close_code else "no close frame"
     event = evidence.event or "an event"
     phrase = SYMPTOMS.get(kind, f"fails ({kind})" if kind else "fails")
     return phrase.format(status=evidence.http_status or "error", code=code, event=event)
-
-
-def story(fault: Fault, zone: ZoneInfo, now: datetime) -> Story:
-    """The story of one target that is not up."""
-    if fault.state == "stale":
-        return _stale(fault, zone, now)
-    if not fault.failed and fault.state == "degraded":
-        return _slow(fault, zone, now)
-    return _failing(fault, zone, now)
-
-
-def _failing(fault: Fault, zone: ZoneInfo, now: datetime) -> Story:
-    ranked = sorted(fault.kinds.items(), key=lambda item: -item[1])
-    main = ranked[0][0] if ranked else ""
-    parts = (
-        Part(fault.name, "strong"),
-        Part(" "),
-        *_symptom_parts(symptom(main, fault.evidence)),
-        Part(
-            f" for {share(fault.failed, fault.probes)}{' of' if fault.probes >= FEWEST_FOR_SHARE else ''} probes since "
-        ),
-        Part(clock(fault.since, zone, now), "strong"),
-        *change_clause(fault, zone),
-    )
-    return _about(fault, _tone(fault.state), parts, _failing_facts(fault, ranked))
-
-
-def _symptom_parts(text: str) -> tuple[Part, ...]:
-    head, _, rest = text.partition(" ")
-    return (Part("is "), Part(rest, "symptom")) if head == "is" else (Part(text, "symptom"),)
-
-
-def _failing_facts(fault: Fault, ranked: Sequence[tuple[str, int]]) -> tuple[tuple[Part, ...], ...]:
-    interval = ""
-    if fault.bounds and fault.probes >= FEWEST_FOR_SHARE:
-        interval = f" ({bounds_text(*fault.bounds)})"
-    facts: list[tuple[Part, ...]] = [
-        (Part(f"{count(fault.failed)} of {count(fault.probes)}", "strong"), Part(f" probes failed{interval}")),
-    ]
-    if ranked:
-        facts.append((Part("Fault: "), Part(owner_of(ranked[0][0]), "strong")))
-    if len(ranked) > 1:
-        facts.append((Part("Mostly "), Part(ranked[0][0], "flag"), Part(", also "), Part(ranked[1][0], "flag")))
-    elif ranked:
-        facts.append((Part("All "), Part(ranked[0][0], "flag")))
-    return tuple(facts)
 
 
 def owner_of(kind: str) -> str:
@@ -268,120 +178,9 @@ def owner_of(kind: str) -> str:
         return "unknown"
 
 
-def change_clause(fault: Fault, zone: ZoneInfo) -> tuple[Part, ...]:
-    """What changed near "since", told as time and never as cause. Ends the sentence."""
-    before = [change for change in fault.changes if change.at <= fault.since]
-    after = [change for change in fault.changes if change.at > fault.since]
-    revisions = {change.revision for change in before}
-    if len(revisions) > 1:
-        return (
-            Part(f", {_after(fault.since - before[0].at)} {len(revisions)} revisions ("),
-            *_numbers(before),
-            Part(")."),
-        )
-    if before:
-        return (Part(f", {_after(fault.since - before[0].at)} "), *_changed(before), Part("."))
-    if after:
-        first = min(after, key=lambda change: change.at)
-        return (Part(f". It began before revision {first.revision} ({clock(first.at, zone)})."),)
-    return (Part(". Nothing changed in the 15 minutes before."),)
-
-
-def _numbers(changes: Sequence[Change]) -> tuple[Part, ...]:
-    numbers = sorted({change.revision for change in changes})
-    return (Part(", ".join(f"r{number}" for number in numbers), "strong"),)
-
-
-def _changed(changes: Sequence[Change]) -> tuple[Part, ...]:
-    first = changes[0]
-    if len(changes) > 1:
-        return (Part(f"revision {first.revision} changed "), Part(plural(len(changes), "flag"), "strong"))
-    if first.layer is not None:
-        return (Part(first.layer[0]), Part(first.flag, "flag"), Part(first.layer[1]))
-    return (
-        Part(f"revision {first.revision} changed "),
-        Part(first.flag, "flag"),
-        Part(f" from {first.before or 'nothing'} to {first.after or 'nothing'}"),
-    )
-
-
-def _after(duration: timedelta) -> str:
-    minutes = int(duration.total_seconds() // 60)
-    if minutes == 0:
-        return "less than a minute after"
-    return "one minute after" if minutes == 1 else f"{minutes} minutes after"
-
-
-def _slow(fault: Fault, zone: ZoneInfo, now: datetime) -> Story:
-    parts = (
-        Part(fault.name, "strong"),
-        Part(" "),
-        *_symptom_parts("is slow"),
-        Part(f": ready p95 {latency(fault.ready_p95_us)} against {latency(fault.objective_us)} since "),
-        Part(clock(fault.since, zone, now), "strong"),
-        *change_clause(fault, zone),
-    )
-    facts = ((Part(f"None of {plural(fault.probes, 'probe')} failed"),),)
-    return _about(fault, "degraded", parts, facts)
-
-
-def _stale(fault: Fault, zone: ZoneInfo, now: datetime) -> Story:
-    at = clock(fault.last_result_at or fault.since, zone, now)
-    parts = (
-        Part(fault.name, "strong"),
-        Part(" has had "),
-        Part("no result", "symptom"),
-        Part(f" since {at}. The probes are late, not the target."),
-    )
-    return _about(fault, "stale", parts)
-
-
-def _about(fault: Fault, tone: Tone, parts: tuple[Part, ...], facts: tuple[tuple[Part, ...], ...] = ()) -> Story:
-    revisions = {change.revision for change in fault.changes if change.at <= fault.since}
-    undo = revisions.pop() if len(revisions) == 1 and tone != "stale" else None
-    return Story(tone, parts, facts, fault.slug, fault.name, fault.environment, undo)
-
-
-def _tone(state: str) -> Tone:
-    return "down" if state == "down" else "degraded"
-
-
-@dataclass(frozen=True, slots=True)
-class LastFailure:
-    """The last failure that is over."""
-
-    name: str
-    ended: datetime
-    lasted: timedelta
-
-
-def all_up(targets: int, last: LastFailure | None, now: datetime) -> Story:
-    """ "All 12 targets are up. Last failure: Chat, 2 h ago, 4 min." """
-    text = "The only target is up." if targets == 1 else f"All {targets} targets are up."
-    if last:
-        text += f" Last failure: {last.name}, {span(now - last.ended)} ago, {span(last.lasted)}."
-    return Story("up", (Part(text),))
-
-
-def waiting(unknown: int, paused: int) -> Story:
-    """Nothing fails, yet not everything is known to be up."""
-    words = []
-    if unknown:
-        words.append(f"{plural(unknown, 'target')} {'has' if unknown == 1 else 'have'} not been probed yet.")
-    if paused:
-        words.append(f"{plural(paused, 'target')} {'is' if paused == 1 else 'are'} paused.")
-    return Story("quiet", (Part("Nothing is failing. " + " ".join(words)),))
-
-
-def single(name: str, state: str, since: datetime, zone: ZoneInfo, now: datetime) -> Story:
-    """The target page's story while nothing is wrong: up, paused, or not probed yet."""
-    if state == "up":
-        return Story("up", (Part(name, "strong"), Part(f" is up since {clock(since, zone, now)}.")))
-    if state == "paused":
-        return Story("quiet", (Part(name, "strong"), Part(f" is paused since {clock(since, zone, now)}.")))
-    return Story(
-        "quiet", (Part(name, "strong"), Part(" has not been probed yet. The first result comes within seconds."))
-    )
+def listed(names: Sequence[str]) -> str:
+    """ "Virginia", "Virginia and Dublin", "Virginia, Dublin and Tokyo"."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def ribbon_label(letters: str) -> str:

@@ -284,6 +284,7 @@ class LocationRollup(models.Model):
     late = models.PositiveBigIntegerField(default=0)
     """Probed, but begun later after its slot than `counting.LATE_US`."""
     missed = models.PositiveBigIntegerField(default=0)
+    """Without an outcome until now; since ever (width 0), all that ever were, for it never falls."""
     errors = models.PositiveBigIntegerField(default=0)
     """Slots without a finding because of us, other than missed: our probe broke, or was not allowed."""
     flagged = models.PositiveBigIntegerField(default=0)

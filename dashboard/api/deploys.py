@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 
@@ -12,6 +12,7 @@ from connections import deploys as marking
 from connections.deploys import BadDeploy, Told
 from connections.models import Deploy
 from dashboard.api.acting import Asked, BadRequest, act, by_method
+from dashboard.queries.deploys import older_than
 
 PAGE = 50
 _FIELDS: dict[str, tuple[type, str]] = {
@@ -76,11 +77,10 @@ def _older(request: HttpRequest, rows: QuerySet[Deploy]) -> QuerySet[Deploy]:
     before = request.GET.get("before")
     if before is None:
         return rows
-    number = int(before) if before.isascii() and before.isdigit() and len(before) < 16 else 0
-    last = Deploy.objects.filter(pk=number).first()
-    if last is None:
+    older = older_than(before, rows)
+    if older is None:
         raise BadRequest("before", "before is `next` of the page before.")
-    return rows.filter(Q(at__lt=last.at) | Q(at=last.at, pk__lt=last.pk))
+    return older
 
 
 def _told(row: Deploy) -> dict[str, Any]:

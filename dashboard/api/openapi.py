@@ -147,6 +147,7 @@ def _operations() -> Json:
     return {
         "/healthz": {"get": _operation("The process answers", _answers(200, state), security=[])},
         "/readyz": {"get": _operation("It can serve", _answers(200, state, 503), security=[])},
+        "/metrics": {"get": _operation("Figures for Prometheus", _figures() | _refused(401, 403), **_TOKEN)},
         "/api/v1/openapi.json": {"get": _operation("This document", _answers(200, {"type": "object"}), security=[])},
     }
 
@@ -199,6 +200,10 @@ def _refused(*statuses: int) -> Json:
 def _stream() -> Json:
     content = {"text/event-stream": {"schema": _TEXT}}
     return {"200": {"description": "Server-sent events (WHATWG HTML)", "content": content}}
+
+
+def _figures() -> Json:
+    return {"200": {"description": "Prometheus's text format, 0.0.4", "content": {"text/plain": {"schema": _TEXT}}}}
 
 
 def _path(name: str, schema: Json) -> Json:

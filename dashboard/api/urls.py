@@ -8,6 +8,7 @@ from dashboard.api import (
     events,
     flags,
     health,
+    metrics,
     ofrep,
     openapi,
     race_checks,
@@ -31,6 +32,7 @@ programs: list[URLPattern | URLResolver] = [
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *programs,
+    path("metrics", metrics.metrics, name="metrics"),
     path("api/v1/targets/<slug:slug>/race-checks", race_checks.start, name="api_race_checks"),
     path("api/v1/targets/<slug:slug>/race-checks/<int:number>", race_checks.read, name="api_race_check"),
     path("api/v1/targets/<slug:slug>/race-checks/<int:number>/cancel", race_checks.cancel, name="api_race_cancel"),

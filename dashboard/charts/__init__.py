@@ -1,10 +1,11 @@
 """The charts of a target, pure: numbers -> Plotly figures as plain dicts, each with a sentence and a table."""
 
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 from dashboard.charts.events import five_events
 from dashboard.charts.failures import failures
-from dashboard.charts.figures import Chart
+from dashboard.charts.figures import EMPTY, Chart, empty
 from dashboard.charts.heat import where_time_lies
 from dashboard.charts.race import race_window
 from dashboard.charts.series import Window
@@ -16,4 +17,5 @@ BUILDERS = (race_window, where_time_lies, five_events, failures, phases, start_d
 
 def charts(window: Window, zone: ZoneInfo) -> list[Chart]:
     """Every chart of the target page, in its order. `zone` is the one whose clock the page shows."""
-    return [build(window, zone) for build in BUILDERS]
+    built = [build(window, zone) for build in BUILDERS]
+    return [replace(chart, lede=empty(window, zone)) if chart.lede == EMPTY else chart for chart in built]

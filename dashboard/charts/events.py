@@ -53,6 +53,7 @@ def five_events(window: Window, zone: ZoneInfo) -> Chart:
             "layout": layout(window, zone, yaxis, hovermode="closest"),
         },
         Table(_HEADS, lambda: rows),
+        step=size.total_seconds(),
     )
 
 

@@ -44,6 +44,7 @@ def failures(window: Window, zone: ZoneInfo) -> Chart:
         },
         Table(("Time", "Kind", "Probes"), lambda: _rows(window, buckets, zone)),
         [(kind, f"{colour} {pattern}".strip()) for kind, (colour, pattern) in styles.items()],
+        step=size.total_seconds(),
     )
 
 

@@ -63,6 +63,8 @@ class Chart:
     table: Table
     legend: Sequence[tuple[str, str]] = field(default_factory=tuple)
     """(name, token) pairs, drawn in HTML under the plot."""
+    step: float = 0.0
+    """Seconds that one of its columns stands for, where that is more than the window's bucket."""
 
     def to_json(self) -> dict[str, Any]:
         """All but the table, which is asked for when somebody opens it."""
@@ -84,6 +86,8 @@ def time_axis(window: Window, zone: ZoneInfo) -> Figure:
         "hoverformat": "%-d %b %H:%M" if long else ("%H:%M:%S" if window.width is None else "%H:%M"),
         "nticks": 8,
         "showgrid": False,
+        # The page has one cursor for all its plots (static/js/charts_cursor.js).
+        "showspikes": False,
         "zeroline": False,
         "linecolor": "--line",
         "tickcolor": "--line",
@@ -223,6 +227,13 @@ def stepped(window: Window, points: Iterable[tuple[Bucket, float | None, str]], 
 def table_time(window: Window, at: datetime, zone: ZoneInfo) -> str:
     """When a row of a table twin began."""
     return sentences.clock(at, zone, window.end, seconds=window.width is None)
+
+
+def empty(window: Window, zone: ZoneInfo) -> str:
+    """What a chart without data says."""
+    if window.newest is None:
+        return EMPTY
+    return f"{EMPTY} Last result: {sentences.clock(window.newest, zone, window.end, seconds=True)}."
 
 
 def size_words(size: timedelta) -> str:

@@ -37,9 +37,11 @@ def where_time_lies(window: Window, zone: ZoneInfo) -> Chart:
     counts = _counts(buckets, starts, edges)
     middles = [math.sqrt(low * high) for low, high in pairwise(edges)]
     names = [*(f"near {sentences.latency(1000 * middle)}" for middle in middles), "never"]
+    # The page tells by these which latencies a selected area holds; "never" lies above the last.
+    meta = {"edges_ms": _rounded(edges)}
     figure = {
         "data": _heat(counts, [*middles, scale.never], [local(start + size / 2, zone) for start in starts]),
-        "layout": layout(window, zone, {**scale.axis(), "showgrid": False}, hovermode="closest"),
+        "layout": layout(window, zone, {**scale.axis(), "showgrid": False}, hovermode="closest", meta=meta),
     }
 
     def rows() -> Rows:
@@ -58,6 +60,7 @@ def where_time_lies(window: Window, zone: ZoneInfo) -> Chart:
         220,
         figure,
         Table(("Time", "Ready", "Probes"), rows),
+        step=size.total_seconds(),
     )
 
 

@@ -77,7 +77,8 @@ def _words(name: str, bucket: Bucket, us: float | None) -> str:
     words = f"{name} {sentences.latency(us)}"
     if name != "p99":
         return words
-    return f"{words}<br>{sentences.plural(bucket.probes, 'probe')}, {sentences.count(bucket.failed)} failed"
+    flagged = f", {sentences.count(bucket.flagged)} left out" if bucket.flagged else ""
+    return f"{words}<br>{sentences.plural(bucket.probes, 'probe')}, {sentences.count(bucket.failed)} failed{flagged}"
 
 
 def _dots(window: Window, zone: ZoneInfo, scale: LatencyScale) -> list[Figure]:

@@ -123,6 +123,8 @@ class Window:
     failing_since: datetime | None = None
     """Since when the target is down or degraded, where it is: drawn as a tint."""
     width: int | None = None
+    newest: datetime | None = None
+    """The newest slot with a result of any age, where none lies in the window."""
 
     @cached_property
     def total(self) -> Bucket:
@@ -168,7 +170,12 @@ def coarser(window: Window, most: int, *figures: str) -> tuple[list[Bucket], tim
 
 def raw_bucket(range_: Range, interval: timedelta) -> timedelta:
     """The bucket of a raw range: half a minute, or one slot where those come less often."""
-    return max(range_.bucket, min(interval, range_.length))
+    return max(range_.bucket, min(whole_seconds(interval), range_.length))
+
+
+def whole_seconds(length: timedelta) -> timedelta:
+    """Rounded up: addresses name buckets to the second."""
+    return timedelta(seconds=math.ceil(length.total_seconds()))
 
 
 def histogram_of(values: Iterable[int | None], beyond: int = 0) -> Histogram:

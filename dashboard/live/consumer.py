@@ -5,7 +5,7 @@ import json
 import time
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from channels.generic.websocket import AsyncWebsocketConsumer
@@ -16,8 +16,11 @@ from django.utils import timezone
 from connections.signals import server_reported
 from dashboard.database_thread import DatabaseThread
 from dashboard.live.hub import Hub
+from dashboard.live.presence import Person, presence, understood
 from dashboard.live.topics import default_topics
 from dashboard.live.wakeups import follow
+from dashboard.models import User
+from dashboard.permissions import RESPONDER, allows
 
 MOST_TOPICS = 8
 LONGEST_MESSAGE = 4_000
@@ -47,7 +50,8 @@ def wake_hubs(*, news: bool = False, **_: Any) -> None:
 
 
 class LiveConsumer(AsyncWebsocketConsumer):
-    """JSON text frames. The page says `subscribe` and `seen`; we say `hello`, `heartbeat`, `update` and `error`."""
+    """JSON text frames. The page says `subscribe`, `seen` and `presence` (which target it shows, which act is open
+    there); we say `hello`, `heartbeat`, `update` and `error`."""
 
     last_heard = 0.0
     session = ""
@@ -71,8 +75,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self._refuse("Send JSON text: an object with a type.")
         elif message.get("type") == "subscribe":
             await self._subscribe(message)
+        elif message.get("type") == "presence":
+            await self._be_present(message)
         elif message.get("type") != "seen":
-            await self._refuse("type: this socket knows subscribe and seen.")
+            await self._refuse("type: this socket knows subscribe, seen and presence.")
 
     async def _subscribe(self, message: dict[str, Any]) -> None:
         topics = message.get("topics")
@@ -83,9 +89,20 @@ class LiveConsumer(AsyncWebsocketConsumer):
             return
         await hub().subscribe(self, list(dict.fromkeys(topics)))
 
+    async def _be_present(self, message: dict[str, Any]) -> None:
+        """The name is the signed-in person's. Whether the target exists is not asked: that would need the database."""
+        target, doing = message.get("target"), message.get("doing")
+        if not understood(target, doing):
+            await self._refuse("presence: target, a slug; doing, an act's name or empty.")
+            return
+        user = cast("User", self.scope["user"])  # loaded and signed in, or there would be no socket
+        acting = str(doing) if allows(user, RESPONDER) else ""
+        presence().say(self, str(target), Person(user.pk, user.name, acting))
+
     async def disconnect(self, code: int) -> None:
         if self.last_heard:
             hub().leave(self)
+            presence().leave(self)
 
     async def deliver(self, text: str) -> None:
         await self.send(text_data=text)

@@ -12,7 +12,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 
 from connections.flags.errors import UnknownEnvironment
-from connections.models import Environment, WatchedServer
+from connections.models import Deploy, Environment, WatchedServer
 from dashboard.live.sessions import living
 from dashboard.models import PracticedFault
 from dashboard.queries import fleet, fleet_page
@@ -62,6 +62,7 @@ class Topics:
             tuple(RaceCheck.objects.aggregate(Max("changed_at")).values()),
             tuple(Target.objects.aggregate(all=Count("pk"), paused=Count("pk", filter=~Q(paused_by=""))).values()),
             tuple(Environment.objects.order_by("position").values_list("revision", flat=True)),
+            tuple(Deploy.objects.aggregate(Max("pk"), Count("pk")).values()),
             tuple(ResidentLife.objects.aggregate(Max("ended")).values()),
             # Their end is no write: a fault that is over no longer counts.
             tuple(practised.aggregate(Count("pk"), Max("until")).values()),

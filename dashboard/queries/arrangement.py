@@ -116,7 +116,7 @@ class Arrangement:
         if self.sort == "ready":
             return sorted(rows, key=lambda row: -row.p95_us)
         if self.sort == "change":
-            return sorted(rows, key=lambda row: row.revision_at, reverse=True)
+            return sorted(rows, key=lambda row: row.change_at, reverse=True)
         return rows
 
     def _keys(self, row: Row) -> Iterable[str]:

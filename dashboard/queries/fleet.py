@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db.models import Count, Min, Q
 
 from dashboard import fleet_words, sentences
-from dashboard.sentences import Story
+from dashboard.story import Story
 from probes.fleet.condition import HEARD_WITHIN, OFFSET_NOTED_US, Condition, Machinery, Minute, Place, Worker, judge
 from probes.fleet.heartbeats import Ear, Heard
 from probes.models import Location, LocationRollup, Watermark

@@ -15,13 +15,12 @@ from django.conf import settings
 from django.db.models import Count, Max, Q, TextField
 from django.db.models.functions import Cast
 
-from connections.models import Revision
 from dashboard import sentences, shapes
-from dashboard.queries.changes import last_revisions
+from dashboard.queries.changes import Happened, LastChanges, Place
 from dashboard.queries.last_slots import Figures, LastSlots, figures
 from dashboard.queries.stories import FAILING, beginnings, last_failure, with_counts
-from dashboard.sentences import Fault, Story
 from dashboard.shares import interval
+from dashboard.story import Fault, Story, all_up, tell, waiting
 from probes.models import Location, Target, TargetStatus
 
 STATES = ("down", "degraded", "stale", "unknown", "paused", "up")
@@ -77,8 +76,9 @@ class Row:
     delivery_bounds: str
     """95 % bounds of the share of events that arrive."""
     result_at: str
-    revision: str
-    revision_at: str
+    change: str
+    """The newest revision that touched a governing flag ("r42"), or deploy ("▽ 5.12.0"), whichever is newer."""
+    change_at: str
     tags: tuple[str, ...]
     locations: tuple[str, ...]
     """Keys, in order."""
@@ -153,6 +153,7 @@ class OverviewReader:
         self._figures: dict[int, Figures] = {}
         self._last: dict[int, LastSlots] = {}
         self._rows: dict[int, tuple[dict[str, Any], tuple[Any, ...], Row]] = {}
+        self._changes = LastChanges()
         self._zone = ZoneInfo(settings.TIME_ZONE)
 
     def read(self, now: datetime, *, fresh: bool = True) -> Overview:
@@ -165,10 +166,10 @@ class OverviewReader:
             self._read_definitions(fresh=fresh)
             self._read_statuses()
             targets = self._shown(now)
-            revisions = last_revisions()
-            rows = self._same_or_new(targets, revisions)
+            places = [(target.facts["environment_id"], target.facts["slug"]) for target in targets]
+            rows = self._same_or_new(targets, self._changes.read(places))
             counts = Counter(row.state for row in rows)
-            stories, more = self._stories(targets, counts, revisions, now)
+            stories, more = self._stories(targets, counts, now)
             shown = {state: counts.get(state, 0) for state in STATES}
             return Overview(now, rows, shown, stories, more, self._locations)
 
@@ -248,24 +249,23 @@ class OverviewReader:
         found.sort(key=lambda target: target.urgency)
         return found
 
-    def _same_or_new(self, targets: Sequence[_Shown], revisions: Mapping[str, Sequence[Revision]]) -> list[Row]:
+    def _same_or_new(self, targets: Sequence[_Shown], newest: Mapping[Place, Happened]) -> list[Row]:
         current: dict[int, tuple[dict[str, Any], tuple[Any, ...], Row]] = {}
         for target in targets:
-            changes = revisions.get(target.facts["environment_id"], ())
-            seen = (target.state, target.since, changes[0].number if changes else None)
+            change = newest.get((target.facts["environment_id"], target.facts["slug"]))
+            seen = (target.state, target.since, change.identity if change else None)
             known = self._rows.get(target.facts["id"])
             same = known is not None and known[0] is target.facts and known[1] == seen
             current[target.facts["id"]] = (
-                known if known and same else (target.facts, seen, self._row(target.whole, changes))
+                known if known and same else (target.facts, seen, self._row(target.whole, change))
             )
         self._rows = current
         return [row for _, _, row in current.values()]
 
-    def _row(self, target: dict[str, Any], revisions: Sequence[Revision]) -> Row:
+    def _row(self, target: dict[str, Any], change: Happened | None) -> Row:
         numbers = self._figures.get(target["id"]) or figures([], 1)
         letters = shapes.ribbon_letters(target["status__ribbon"] or "")
         lost = numbers.expected - numbers.delivered
-        revision = revisions[0] if revisions else None
         return Row(
             slug=target["slug"],
             name=target["name"],
@@ -286,30 +286,24 @@ class OverviewReader:
             lost=f"{sentences.count(lost)} lost" if numbers.expected else "",
             delivery_bounds=interval(numbers.delivered, numbers.expected) if numbers.expected else "",
             result_at=_iso(target["status__last_result_at"]),
-            revision=f"r{revision.number}" if revision else sentences.NO_FIGURE,
-            revision_at=_iso(revision.at if revision else None),
+            change=change.label if change else sentences.NO_FIGURE,
+            change_at=_iso(change.at if change else None),
             tags=tuple(target["tags"]),
             locations=target["locations"],
             p95_us=-1 if math.isnan(numbers.p95) else int(min(numbers.p95, NEVER_US)),
         )
 
-    def _stories(
-        self,
-        targets: Sequence[_Shown],
-        counts: Mapping[str, int],
-        revisions: dict[str, list[Revision]],
-        now: datetime,
-    ) -> tuple[list[Story], int]:
+    def _stories(self, targets: Sequence[_Shown], counts: Mapping[str, int], now: datetime) -> tuple[list[Story], int]:
         if not targets:
             return [], 0
         wrong = [target for target in targets if target.state in (*FAILING, "stale")]
         if wrong:
             told = [(target.facts["id"], self._fault(target.whole)) for target in wrong[:STORIES]]
-            faults = with_counts(told, revisions, now)
-            return [sentences.story(fault, self._zone, now) for fault in faults], len(wrong) - len(told)
+            faults = with_counts(told, now)
+            return [tell(fault, self._zone, now) for fault in faults], len(wrong) - len(told)
         if counts["up"] == len(targets):
-            return [sentences.all_up(len(targets), last_failure(), now)], 0
-        return [sentences.waiting(counts.get("unknown", 0), counts.get("paused", 0))], 0
+            return [all_up(len(targets), last_failure(), now)], 0
+        return [waiting(counts.get("unknown", 0), counts.get("paused", 0))], 0
 
     def _fault(self, row: dict[str, Any]) -> Fault:
         numbers = self._figures.get(row["id"])

@@ -6,20 +6,24 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Count, Q
+from django.urls import reverse
 
-from connections.models import Revision
-from dashboard.queries.changes import changes_between
-from dashboard.sentences import NEAR, Evidence, Fault, LastFailure
+from dashboard.attribution import Group, attribution, places
+from dashboard.queries.changes import changes_near
+from dashboard.sentences import Evidence
+from dashboard.story import Fault, LastFailure
 from probes.engine.outcome import FailureKind
 from probes.histogram import bounds
-from probes.models import Flip, Result, Rollup
+from probes.models import Flip, Location, Result, Rollup, Target
 
 FAILING = ("down", "degraded")
 SAME_FAULT = timedelta(minutes=5)
 """Well for less than this between two failures: still the same fault."""
 LOOK_BACK = timedelta(days=7)
 MOST_FLIPS = 400
+ATTRIBUTED = timedelta(hours=1)
+"""How much of a fault is looked at to say whose connections fail: its newest part."""
 _CODES = {FailureKind.EVENT_LOST: "lost", FailureKind.EVENT_NEVER_EMITTED: "never_emitted"}
 _CODES |= {FailureKind.EVENT_DUPLICATED: "duplicated", FailureKind.EVENT_LATE: "late"}
 
@@ -31,17 +35,18 @@ class _Counts:
     kinds: Counter[str]
 
 
-def with_counts(
-    faults: Sequence[tuple[int, Fault]], revisions: dict[str, list[Revision]], now: datetime
-) -> list[Fault]:
+def with_counts(faults: Sequence[tuple[int, Fault]], now: datetime) -> list[Fault]:
     """Each fault with its counts since, its evidence and what changed near then. `faults`: (target id, fault).
 
-    One query and one per fault, so give it only those that will be told.
+    A handful of queries and one per fault, so give it only those that will be told.
     """
     if not faults:
         return []
     counts = _counts({target_id: fault.since for target_id, fault in faults})
     evidence = _evidence({target_id: _main_kind(counts[target_id]) for target_id, _ in faults})
+    changes = changes_near([(fault.environment, fault.slug, fault.since) for _, fault in faults], now)
+    served = _served(faults, now)
+    probed = _probed_from([target_id for target_id, fault in faults if fault.state == "stale"])
     return [
         replace(
             fault,
@@ -50,9 +55,14 @@ def with_counts(
             kinds=counts[target_id].kinds,
             bounds=bounds(counts[target_id].failed, counts[target_id].probes),
             evidence=evidence.get(target_id, Evidence()),
-            changes=changes_between(revisions.get(fault.environment, []), fault.since - NEAR, now),
+            changes=near,
+            changes_href=f"{reverse('target', args=[fault.slug])}#changes",
+            attribution=attribution(served[target_id]),
+            attribution_within=ATTRIBUTED if fault.since < now - ATTRIBUTED else None,
+            places=places(served[target_id]),
+            locations=probed.get(target_id, ()),
         )
-        for target_id, fault in faults
+        for (target_id, fault), near in zip(faults, changes, strict=True)
     ]
 
 
@@ -100,6 +110,34 @@ def _counts(since: dict[int, datetime]) -> dict[int, _Counts]:
         counts.probes += row["probes"]
         counts.failed += row["failed"]
         counts.kinds.update({kind: n for kind, n in row["kinds"].items() if kind and not _ours(kind)})
+    return found
+
+
+def _served(faults: Sequence[tuple[int, Fault]], now: datetime) -> dict[int, list[Group]]:
+    """How the probes of each failing target were served since, for at most the last hour; ours are left out."""
+    found: dict[int, list[Group]] = {target_id: [] for target_id, _ in faults}
+    wanted = Q()
+    for target_id, fault in faults:
+        if fault.state in FAILING:
+            wanted |= Q(target_id=target_id, slot__gte=max(fault.since, now - ATTRIBUTED), slot__lte=now)
+    if not wanted:
+        return found
+    rows = Result.objects.filter(wanted).exclude(kind__in=[kind.value for kind in FailureKind if kind.ours]).order_by()
+    groups = rows.values("target_id", "strategy", "flags_revision", "location__name")
+    for row in groups.annotate(probes=Count("slot"), good=Count("slot", filter=Q(ok=True))):
+        served = row["strategy"], row["flags_revision"], row["location__name"]
+        found[row["target_id"]].append(Group(*served, row["probes"], row["probes"] - row["good"]))
+    return found
+
+
+def _probed_from(target_ids: Sequence[int]) -> dict[int, tuple[str, ...]]:
+    """The names of the locations that each target is probed from; nothing where there is only one for all."""
+    if not target_ids or Location.objects.count() < 2:
+        return {}
+    found: dict[int, tuple[str, ...]] = {}
+    rows = Target.locations.through.objects.filter(target_id__in=target_ids).order_by("location__name")
+    for target_id, name in rows.values_list("target_id", "location__name"):
+        found[target_id] = (*found.get(target_id, ()), name)
     return found
 
 

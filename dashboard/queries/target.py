@@ -11,24 +11,25 @@ from django.template.loader import render_to_string
 
 from connections.flags.reading import flag_set, holders, slowest
 from connections.flags.versions import FlagSet
-from connections.models import Revision
 from dashboard import sentences
 from dashboard.certificates import Told, told
 from dashboard.layer_words import served_variants, served_words
 from dashboard.queries import practice, race_checks
-from dashboard.queries.changes import GOVERNING_FLAGS, last_revisions
+from dashboard.queries.changes import Happened, happened
 from dashboard.queries.last_slots import figures
 from dashboard.queries.overview import late_after, shown_state
 from dashboard.queries.real_connections import real_connections_of
 from dashboard.queries.stories import FAILING, beginnings, with_counts
 from dashboard.queries.watch import lately, newest
-from dashboard.sentences import Fault, Story
+from dashboard.story import Fault, Story, single, tell
 from probes.models import Result, ServedCertificate, Target, TargetStatus
 from probes.recent import lists
 
 SIDE_PROBES = 8
 TABLE_PROBES = 30
-_SIDE_CHANGES = 6
+PROBE_COLUMNS = (
+    "slot", "ok", "kind", "race_window_us", "events", "strategy", "flags_revision", "location_id", "flagged",
+)  # fmt: skip
 _SHOWN_FLAGS = ("readiness-strategy", "dependency-validation", "client-ack", "adaptive-timing", "degraded-mode")
 """Flags listed in the side column, in this order; parameters are an object and stay on the flags page."""
 
@@ -118,7 +119,7 @@ class TargetReader:
 
     def _story(self, status: TargetStatus, state: str, since: datetime, now: datetime) -> Story:
         if state not in (*FAILING, "stale"):
-            return sentences.single(self.target.name, state, since, self._zone, now)
+            return single(self.target.name, state, since, self._zone, now)
         fault = Fault(
             name=self.target.name,
             slug=self.target.slug,
@@ -129,26 +130,15 @@ class TargetReader:
             objective_us=self.target.ready_objective_ms * 1000,
             last_result_at=status.last_result_at,
         )
-        [told] = with_counts([(self.target.pk, fault)], last_revisions(), now)
-        return sentences.story(told, self._zone, now)
+        [fault] = with_counts([(self.target.pk, fault)], now)
+        return tell(fault, self._zone, now)
 
     def probes(self, most: int, before: datetime | None = None) -> list[Probe]:
         """The newest probes, newest first."""
         rows = Result.objects.filter(target=self.target)
         if before:
             rows = rows.filter(slot__lt=before)
-        columns = (
-            "slot",
-            "ok",
-            "kind",
-            "race_window_us",
-            "events",
-            "strategy",
-            "flags_revision",
-            "location_id",
-            "flagged",
-        )
-        return [_probe(row, self.target) for row in rows.order_by("-slot").values(*columns)[:most]]
+        return [probe_of(row, self.target) for row in rows.order_by("-slot").values(*PROBE_COLUMNS)[:most]]
 
     def governing(self, now: datetime) -> Governing:
         """The flags served to this target's environment, and how many servers hold them."""
@@ -174,17 +164,17 @@ class TargetReader:
         """The faults that are on in it on purpose."""
         return practice.notes(now, self.target) if self.target.is_reference else []
 
-    def changes(self) -> list[Revision]:
-        """The newest revisions that touched a governing flag, newest first."""
-        rows = Revision.objects.filter(environment_id=self.target.environment_id).order_by("-number")
-        touched = [row for row in rows[:50] if any(entry["flag"] in GOVERNING_FLAGS for entry in row.summary)]
-        return touched[:_SIDE_CHANGES]
+    def changes(self, condition: Condition) -> list[Happened]:
+        """What changed in its environment, newest first; near the beginning of its fault, where it has one."""
+        since = condition.since if condition.state in FAILING else None
+        return happened(self.target.environment_id, self.target.slug, since)
 
     def live(self, now: datetime) -> dict[str, Any]:
         """What the page replaces while it is open: the state, the story, the side column."""
         condition = self.condition(now)
         context = {"target": self.target, "condition": condition, "probes": self.probes(SIDE_PROBES)}
-        context |= {"governing": self.governing(now), "revisions": self.changes()}
+        context |= {"governing": self.governing(now), "changes": self.changes(condition)}
+        context |= {"failing": condition.state in FAILING}
         context |= {"real": real_connections_of(self.target, now), "watch": (watched := lately(self.target, now))}
         return {
             "state": condition.state,
@@ -208,7 +198,8 @@ def identity_of(location: str, slot: datetime) -> str:
     return f"{location}:{round(slot.timestamp() * 1_000_000)}"
 
 
-def _probe(row: dict[str, Any], target: Target) -> Probe:
+def probe_of(row: dict[str, Any], target: Target) -> Probe:
+    """A row with `PROBE_COLUMNS` as a line of a list."""
     slow = (row["race_window_us"] or 0) > target.ready_objective_ms * 1000
     return Probe(
         identity=identity_of(row["location_id"], row["slot"]),

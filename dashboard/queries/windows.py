@@ -3,9 +3,11 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.db.models import Q
 
 from dashboard.charts.series import (
@@ -13,14 +15,12 @@ from dashboard.charts.series import (
     MOST_DOTS,
     Bucket,
     Dot,
-    Range,
     Window,
     event_counts,
-    floor,
     histogram_of,
     merged,
-    raw_bucket,
 )
+from dashboard.charts.spans import Kept, Span, Wanted, span_of
 from dashboard.queries.changes import marks_between
 from probes import condensing
 from probes.engine.outcome import FailureKind
@@ -34,29 +34,37 @@ _RAW = (
 )  # fmt: skip
 
 
-def window(target: Target, range_: Range, now: datetime, failing_since: datetime | None = None) -> Window:
-    """What the charts of a target show over a range that ends now. At most four queries."""
-    bucket = raw_bucket(range_, target.interval) if range_.width is None else range_.bucket
-    start = floor(now - range_.length, bucket)
+def span(target: Target, asked: Wanted, now: datetime) -> Span:
+    """The stretch of time that is asked for, in steps that its probes and what is kept of them allow."""
+    kept = Kept(now - timedelta(days=settings.RAW_DAYS), now - timedelta(days=settings.MINUTE_DAYS))
+    return span_of(asked, target.interval, now, kept, ZoneInfo(settings.TIME_ZONE))
+
+
+def window(target: Target, asked: Wanted, now: datetime, failing_since: datetime | None = None) -> Window:
+    """What the charts of a target show over a range that ends now, or over a fixed one. Two queries and those of the
+    marks; a third where no probe lies in it."""
+    shown = span(target, asked, now)
     dots: list[Dot] = []
-    if range_.width is None:
-        rows = _raw(target, start, now)
+    if shown.width is None:
+        rows = _raw(target, shown.start, shown.end)
         found: Iterable[Bucket] = [_bucket_of_result(row) for row in rows]
         dots = [dot for row in rows[-MOST_DOTS:] if (dot := _dot(row))]
     else:
-        found = _rolled_up(target, range_.width, start, now)
+        found = _rolled_up(target, shown.width, shown.start, shown.end)
+    buckets = merged(found, shown.bucket)
     return Window(
-        start=start,
-        end=now,
-        bucket=bucket,
-        buckets=merged(found, bucket),
+        start=shown.start,
+        end=shown.end,
+        bucket=shown.bucket,
+        buckets=buckets,
         dots=dots,
-        marks=marks_between(target.environment_id, start, now),
+        marks=marks_between(target.environment_id, shown.start, shown.end, target.slug),
         events=tuple(target.script.get("events", ())),
         deadline_us=target.deadline_ms * 1000,
         objective_us=target.ready_objective_ms * 1000,
         failing_since=failing_since,
-        width=range_.width,
+        width=shown.width,
+        newest=None if buckets else newest_result(target),
     )
 
 

@@ -1,6 +1,8 @@
 """Filters and tags of the console's templates. A builtin library: no {% load %} needed."""
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -11,12 +13,14 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from connections.gate.strategies import STRATEGIES
 from dashboard import help as help_table
 from dashboard import sentences
 from dashboard.sentences import Part
 from dashboard.strategy_words import Whisker
 
 register = template.Library()
+_NAMES = re.compile(rf"\b({'|'.join(STRATEGIES)})\b")
 _CLASSES = {"strong": "", "symptom": "symptom", "flag": "nowrap"}
 
 
@@ -60,6 +64,15 @@ def help_source() -> str:
 
 
 @register.filter
+def strategies(text: str) -> SafeString:
+    """A text about `readiness-strategy`, in which each strategy's name explains itself."""
+    runs = _NAMES.split(str(text))
+    return format_html_join(
+        "", "{}", ((help_button("strategy", run) if index % 2 else run,) for index, run in enumerate(runs))
+    )
+
+
+@register.filter
 def explained(runs: Sequence[Part]) -> SafeString:
     """As `parts`, where kinds and strategies explain themselves. Not within a link: it would hold buttons."""
     return format_html_join("", "{}", ((_explained(run),) for run in runs))
@@ -69,7 +82,7 @@ def _explained(run: Part) -> str | SafeString:
     for sort in ("kind", "strategy"):
         if run.weight == "flag" and help_table.entry(sort, run.text):
             return format_html("<b>{}</b>", help_button(sort, run.text))
-    return _part(run)
+    return _part(run) if run.weight else strategies(run.text)
 
 
 @register.filter
@@ -120,10 +133,21 @@ def parts(runs: Sequence[Part]) -> SafeString:
 
 
 def _part(run: Part) -> str | SafeString:
-    if not run.weight:
-        return run.text
-    name = _CLASSES[run.weight]
-    return format_html('<b class="{}">{}</b>', name, run.text) if name else format_html("<b>{}</b>", run.text)
+    name = _CLASSES.get(run.weight, "")
+    text: str | SafeString = run.text
+    if run.weight:
+        text = format_html('<b class="{}">{}</b>', name, text) if name else format_html("<b>{}</b>", text)
+    if not run.href:
+        return text
+    # Ours are paths; a deploy's link leads elsewhere.
+    pattern = '<a href="{}" rel="noreferrer">{}</a>' if "://" in run.href else '<a href="{}">{}</a>'
+    return format_html(pattern, run.href, text)
+
+
+@register.filter
+def unlinked(runs: Sequence[Part]) -> list[Part]:
+    """A sentence's parts for a place that is a link itself."""
+    return [replace(run, href="") for run in runs]
 
 
 @register.filter

@@ -1,6 +1,9 @@
 """Figures and slots as JSON, for pages that stay open."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -9,46 +12,84 @@ from django.utils import timezone
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_GET
 
-from dashboard.charts import charts
-from dashboard.charts.series import BY_KEY
+from dashboard.charts import Chart, charts
+from dashboard.charts.cursor import cursor
+from dashboard.charts.series import FIGURES, Window, coarser
+from dashboard.charts.spans import Fixed, Wanted, required, written
 from dashboard.permissions import VIEWER, require
 from dashboard.queries.stories import FAILING
 from dashboard.queries.target import TargetReader
-from dashboard.queries.windows import window
-from probes.models import TargetStatus
+from dashboard.queries.windows import span, window
+from probes.models import Target, TargetStatus
 from probes.recent import unpacked
 
+PRINTED_ROWS = 60
+"""Columns of time of a printed table twin: more is paper that nobody reads."""
+ALL_TABLES = "all"
 
-def _refused(field: str, known: Iterable[str]) -> JsonResponse:
-    message = f"{field}: one of {', '.join(known)}."
-    return JsonResponse({"error": {"code": field, "message": message}}, status=400)
+
+def _refused(message: str) -> JsonResponse:
+    return JsonResponse({"error": {"code": message.partition(":")[0], "message": message}}, status=400)
 
 
 @gzip_page
 @require_GET
 @require(VIEWER)
 def figures(request: HttpRequest, slug: str) -> JsonResponse:
-    """Every chart of a target over `?range=`: {"at", "charts": {key: Chart}}.
+    """Every chart of a target over `?range=`, or over `?from=&to=`: {"at", "charts": {key: Chart}, "span": `told`}.
 
-    With `?table=KEY` that chart's table alone: {"at", "table": {"columns", "rows"}}. 400 for an unknown range or table.
+    With `?table=KEY` that chart's table alone: {"at", "table": {"columns", "rows"}}. With `?table=all` all of them,
+    short enough to print: {"at", "tables": {key: {"title", "columns", "rows"}}}. 400 for an unknown range or table.
     """
-    chosen = BY_KEY.get(request.GET.get("range", ""))
-    if chosen is None:
-        return _refused("range", BY_KEY)
+    try:
+        asked = required(request.GET.dict())
+    except ValueError as problem:
+        return _refused(str(problem))
     target = TargetReader.find(slug)
     if target is None:
         raise Http404(f"No target is called {slug!r}.")
     now = timezone.now()
     condition = TargetReader(target).condition(now)
-    shown = window(target, chosen, now, condition.since if condition.state in FAILING else None)
-    built = charts(shown, ZoneInfo(settings.TIME_ZONE))
-    wanted = request.GET.get("table", "")
-    if not wanted:
-        return JsonResponse({"at": now, "charts": {chart.key: chart.to_json() for chart in built}})
-    tables = {chart.key: chart.table for chart in built}
-    if wanted not in tables:
-        return _refused("table", tables)
-    return JsonResponse({"at": now, "table": tables[wanted].to_json()})
+    shown = window(target, asked, now, condition.since if condition.state in FAILING else None)
+    table = request.GET.get("table", "")
+    zone = ZoneInfo(settings.TIME_ZONE)
+    if table == ALL_TABLES:
+        shown = shortened(shown)
+    built = {chart.key: chart for chart in charts(shown, zone)}
+    if table and table not in (*built, ALL_TABLES):
+        return _refused(f"table: one of {', '.join((*built, ALL_TABLES))}.")
+    if table:
+        return JsonResponse({"at": now, **_tables(built, table)})
+    drawn = {key: chart.to_json() for key, chart in built.items()}
+    return JsonResponse({"at": now, "charts": drawn, "span": told(target, asked, shown, now)})
+
+
+def _tables(built: Mapping[str, Chart], wanted_key: str) -> dict[str, Any]:
+    if wanted_key != ALL_TABLES:
+        return {"table": built[wanted_key].table.to_json()}
+    return {"tables": {key: {"title": chart.title, **chart.table.to_json()} for key, chart in built.items()}}
+
+
+def shortened(shown: Window) -> Window:
+    """The same window in so few buckets that its tables can be printed."""
+    buckets, size = coarser(shown, PRINTED_ROWS, *FIGURES)
+    return replace(shown, buckets=buckets, bucket=size)
+
+
+def told(target: Target, asked: Wanted, shown: Window, now: datetime) -> dict[str, Any]:
+    """What a page knows of the time it shows: {"key", "label", "from", "to", "cursor"}.
+
+    `key` names a preset that follows the present, "" a fixed stretch; `from` and `to` are its ends, as in addresses.
+    """
+    stretch = span(target, asked, now)
+    start = asked.start if isinstance(asked, Fixed) else shown.start
+    return {
+        "key": stretch.key,
+        "label": stretch.label,
+        "from": written(start),
+        "to": written(shown.end),
+        "cursor": cursor(shown, ZoneInfo(settings.TIME_ZONE)),
+    }
 
 
 @require_GET

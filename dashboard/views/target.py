@@ -12,60 +12,89 @@ from django.views.decorators.gzip import gzip_page
 
 from dashboard import sentences
 from dashboard.charts import charts
-from dashboard.charts.series import BY_KEY, DEFAULT_RANGE, RANGES, Range
+from dashboard.charts.series import DEFAULT_RANGE, RANGES, Range
+from dashboard.charts.spans import Wanted, query_of, wanted
 from dashboard.permissions import VIEWER, require
 from dashboard.queries import probe as probe_queries
 from dashboard.queries import race_checks
 from dashboard.queries.real_connections import real_connections_of
 from dashboard.queries.residents import residents_of
+from dashboard.queries.selections import area_of, compared, listed, stretch_of
 from dashboard.queries.stories import FAILING
 from dashboard.queries.target import SIDE_PROBES, TABLE_PROBES, Condition, TargetReader
-from dashboard.queries.windows import newest_result, window
+from dashboard.queries.windows import window
 from dashboard.views.act_panel import opened as act_opened
+from dashboard.views.chart_data import told
+from probes.models import Target
 
 
 @gzip_page
 @require(VIEWER)
 def target(request: HttpRequest, slug: str) -> HttpResponse:
-    """The page. `?range=` is one of `RANGES`, `?probe=` opens a probe; an unknown value counts as none."""
+    """The page. `?range=` is one of `RANGES`, or `?from=&to=` two instants in UTC; an unknown value counts as none.
+
+    `?probe=` opens a probe, `?bucket=` the probes of a stretch of time, `?picked=&ready=` what an area has of its own.
+    """
     found = TargetReader.find(slug)
     if found is None:
         raise Http404(f"No target is called {slug!r}.")
-    identity = request.GET.get("probe", "")
-    opened = probe_queries.find(found, identity) if identity else None
-    context: dict[str, Any] = {"target": found, "opened": opened, "gone": bool(identity) and opened is None}
-    context |= {"certificate": TargetReader(found).certificate(timezone.now())}
-    context |= {"range": BY_KEY.get(request.GET.get("range", "")), "identity": identity}
-    context |= {"act": request.GET.get("act", "")}
-    if getattr(request, "htmx", False):
-        return render(request, "target/probe.html", context)
-    return render(request, "target/page.html", {**context, **_page(TargetReader(found), context)})
-
-
-def _page(reader: TargetReader, context: dict[str, Any]) -> dict[str, Any]:
     now = timezone.now()
+    asked = _asked(request)
+    context: dict[str, Any] = {"target": found, "range_query": query_of(asked)}
+    context |= {"certificate": TargetReader(found).certificate(now)}
+    if getattr(request, "htmx", False):
+        context |= _opened(found, request, asked or DEFAULT_RANGE, now)
+        return render(request, "target/opened.html", context)
+    reader = TargetReader(found)
     condition = reader.condition(now)
-    chosen = context["range"] or range_for(condition, now)
-    shown = window(reader.target, chosen, now, condition.since if condition.state in FAILING else None)
+    shown = asked or range_for(condition, now)
+    context |= _opened(found, request, shown, now)
+    context |= act_opened(found, request.GET.get("act", ""))
+    return render(request, "target/page.html", {**context, **_page(reader, condition, shown, now)})
+
+
+def _asked(request: HttpRequest) -> Wanted | None:
+    try:
+        return wanted(request.GET.dict())
+    except ValueError:
+        return None
+
+
+def _opened(found: Target, request: HttpRequest, shown: Wanted, now: datetime) -> dict[str, Any]:
+    """What the side column shows of the charts: a probe, those of a bucket, or what is different about an area."""
+    identity = request.GET.get("probe", "")
+    if identity:
+        opened = probe_queries.find(found, identity)
+        return {"opened": opened, "gone": opened is None, "identity": identity}
+    try:
+        if "bucket" in request.GET:
+            return {"listed": listed(found, stretch_of(request.GET["bucket"], "bucket"), now)}
+        if "picked" in request.GET:
+            return {"compared": compared(found, area_of(request.GET.dict()), shown, now)}
+    except ValueError as problem:
+        return {"unreadable": str(problem)}
+    return {}
+
+
+def _page(reader: TargetReader, condition: Condition, shown: Wanted, now: datetime) -> dict[str, Any]:
+    drawn = window(reader.target, shown, now, condition.since if condition.state in FAILING else None)
     probes = reader.probes(TABLE_PROBES)
-    built = charts(shown, ZoneInfo(settings.TIME_ZONE))
-    newest = None if shown.buckets else newest_result(reader.target)
+    built = charts(drawn, ZoneInfo(settings.TIME_ZONE))
     return {
-        "range": chosen,
+        "span": told(reader.target, shown, drawn, now),
         "condition": condition,
+        "failing": condition.state in FAILING,
         "practised": reader.practised(now),
         "word": sentences.STATE_WORDS[condition.state],
         "ranges": RANGES,
         "charts": {chart.key: chart for chart in built},
         "chart_data": {chart.key: chart.to_json() for chart in built},
-        "newest": newest,
-        "residents": residents_of(reader.target, chosen, now),
+        "residents": residents_of(reader.target, shown, now),
         "probes": probes[:SIDE_PROBES],
         "all_probes": probes,
         "governing": reader.governing(now),
-        "revisions": reader.changes(),
+        "changes": reader.changes(condition),
         "real": real_connections_of(reader.target, now),
-        **act_opened(reader.target, context["act"]),
         **race_checks.card(reader.target, race_checks.newest(reader.target, race_checks.CARD)),
     }
 

@@ -3,7 +3,8 @@
 Pages of a fleet need it without each target's rollups: with a hundred targets those are a hundred rows a minute.
 """
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +14,6 @@ from probes.engine.outcome import FailureKind, Outcome
 from probes.histogram import Histogram
 from probes.models import LocationRollup
 from probes.results_stream import Entry
-from probes.rollups import floor
 from probes.schedule import EPOCH
 
 LATE_US = 250_000
@@ -21,6 +21,7 @@ LATE_US = 250_000
 within a second (`worker_loop.LATEST_START_SECONDS`) is not begun at all and is missed."""
 
 _WIDTHS = tuple(width for width in LocationRollup.Width.values if width)
+_SECONDS = min(_WIDTHS)
 _IDENTITY = ("location_id", "width", "start")
 _COUNTS = ("on_time", "late", "missed", "errors", "flagged", "lag_us", "answered_at", "ill_at")
 _COLUMNS = (*_COUNTS, "start_delay")
@@ -89,23 +90,43 @@ def _newest(one: datetime | None, other: datetime | None) -> datetime | None:
     return max(one, other) if one and other else one or other
 
 
-def count(inserted: Iterable[Entry], replaced: Iterable[Entry], now: datetime) -> None:
+def count(inserted: Iterable[Entry], replaced: Sequence[Entry], now: datetime) -> None:
     """Count new rows, and outcomes that came late in place of a miss. In the caller's transaction.
 
     Several recorders share these rows: each is locked until the transaction ends, so call it last.
     """
-    counted = [(entry, False) for entry in inserted] + [(entry, True) for entry in replaced]
-    found = _lock({key for entry, _ in counted for key in _keys(entry)})
-    for entry, was_missed in counted:
-        for key in _keys(entry):
-            found[key].missed -= was_missed
-            found[key].add(entry.slot, entry.outcome, now)
+    minutes: dict[tuple[str, int], Counted] = defaultdict(Counted)
+    for entry in inserted:
+        _minute(minutes, entry).add(entry.slot, entry.outcome, now)
+    for entry in replaced:
+        minute = _minute(minutes, entry)
+        minute.missed -= 1
+        minute.add(entry.slot, entry.outcome, now)
+    fresh: dict[Key, Counted] = defaultdict(Counted)
+    for (location, second), counted in minutes.items():
+        for key in _keys(location, second):
+            fresh[key].merge(counted)
+    for entry in replaced:
+        # Whoever scrapes takes a count that falls for a restart.
+        fresh[_ever(entry.location)].missed += 1
+    found = _lock(set(fresh))
+    for key, counted in fresh.items():
+        found[key].merge(counted)
     replace(LocationRollup, _IDENTITY, _COLUMNS, [(*key, *each.values()) for key, each in found.items()])
 
 
-def _keys(entry: Entry) -> list[Key]:
-    ever = (entry.location, LocationRollup.Width.EVER.value, EPOCH)
-    return [ever, *((entry.location, width, floor(entry.slot, width)) for width in _WIDTHS)]
+def _minute(minutes: Mapping[tuple[str, int], Counted], entry: Entry) -> Counted:
+    return minutes[entry.location, int(entry.slot.timestamp()) // _SECONDS * _SECONDS]
+
+
+def _ever(location: str) -> Key:
+    return location, LocationRollup.Width.EVER.value, EPOCH
+
+
+def _keys(location: str, second: int) -> list[Key]:
+    """The rows that a minute counts in, by the second since 1970 with which it begins."""
+    starts = [(width, datetime.fromtimestamp(second // width * width, UTC)) for width in _WIDTHS]
+    return [_ever(location), *((location, *start) for start in starts)]
 
 
 def _lock(keys: set[Key]) -> dict[Key, Counted]:

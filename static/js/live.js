@@ -30,6 +30,13 @@ export function listen(family, handler) {
 // Called with ("joining" | "live" | "away", the time of the last message, facts) at each change.
 export function onState(watcher) { watchers.add(watcher); }
 
+// What the page tells of itself, by type; told again whenever the socket is new.
+const telling = new Map();
+export function tell(message) {
+  telling.set(message.type, message);
+  if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
+}
+
 export function start(names) {
   topics = names;
   connect();
@@ -79,6 +86,7 @@ async function askWhy() {
 function resync() {
   missing = new Set(topics);
   socket.send(JSON.stringify({ type: "subscribe", topics, seq: attempt }));
+  for (const message of telling.values()) socket.send(JSON.stringify(message));
 }
 
 function receive(message) {

@@ -17,7 +17,7 @@ function readRow(node) {
   return {
     slug, state, environment: env, name: node.querySelector("a").textContent,
     environment_name: node.querySelector(".env").textContent.trim(), locations: splitWords(locations), tags: splitWords(tags),
-    since: since.dateTime, revision_at: changed.dateTime, result_at: result.dateTime, p95_us: -1,
+    since: since.dateTime, change_at: changed.dateTime, result_at: result.dateTime, p95_us: -1,
   };
 }
 
@@ -88,7 +88,7 @@ function patchNode(node, fields, row) {
   }
   const [since, changed, result] = node.querySelectorAll("time.ago");
   if ("state" in fields || "since" in fields) { since.dataset.prefix = row.state === "up" ? "for " : ""; setAgo(since, row.since); }
-  if ("revision_at" in fields) setAgo(changed, fields.revision_at);
+  if ("change_at" in fields) setAgo(changed, fields.change_at);
   if ("result_at" in fields) setAgo(result, fields.result_at);
   if ("name" in fields) setText(node.querySelector("a"), fields.name);
   if ("note" in fields) {

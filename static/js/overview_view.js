@@ -106,7 +106,7 @@ export function sorted(rows) {
   const by = {
     name: (a, b) => compare(a.name.toLowerCase(), b.name.toLowerCase()),
     ready: (a, b) => b.p95_us - a.p95_us,
-    change: (a, b) => compare(b.revision_at, a.revision_at),
+    change: (a, b) => compare(b.change_at, a.change_at),
   }[view.sort];
   return by ? [...rows].sort(by) : rows;
 }

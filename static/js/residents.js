@@ -2,10 +2,10 @@
 const panel = document.getElementById("residents");
 let newest = null;
 
-export async function refreshResidents(range) {
+export async function refreshResidents(query) {
   if (!panel) return;
   try {
-    const answer = await fetch(`${panel.dataset.src}?range=${range}`);
+    const answer = await fetch(`${panel.dataset.src}?${query}`);
     if (answer.ok) { newest = await answer.text(); place(); }
   } catch {
     // The Live indicator says that we are offline; what is drawn stays.

@@ -40,6 +40,11 @@ PAGES: dict[str, tuple[object, ...]] = {
     "run_plan": ("staging", "phase-1"),
     "practice": (),
     "audit": (),
+    "fleet": (),
+    "target_act": ("staging-chat",),
+    "deploys": (),
+    "deploy_mark": (),
+    "deploy_remove": (1,),
     "server_keys": (),
     "key_make": (),
     "key_rotate": (1,),
@@ -54,11 +59,12 @@ NO_PAGES = frozenset(
     {
         # Data and parts of pages.
         "figures", "residents", "slots", "target_address", "palette", "help_json",
+        "fleet_figures", "tour_note", "target_watch",
         # Forms are sent here; who only looks is refused, or led elsewhere.
         "target_resume", "race_check_start", "race_check_cancel", "proposal_approve", "proposal_reject",
         "proposal_renew", "glass_end", "review_close", "known_good", "lift", "ramp_verb", "plan_drill", "plan_remove",
         "practice_on", "practice_start", "practice_end", "practice_end_all", "session_end", "sessions_end_others",
-        "signout", "signin_link",
+        "signout", "signin_link", "tour",
     }
 )  # fmt: skip
 

@@ -31,9 +31,10 @@ def make(daphne: Daphne, *arguments: str) -> None:
     commands.run("-m", "tests.support.make_history", *arguments, environ=daphne.environment)
 
 
-def results(daphne: Daphne, slug: str, count: int, *, fail: bool) -> None:
-    """So many new results of a target."""
-    make(daphne, "append", "--slug", slug, "--count", str(count), *(["--fail"] if fail else []))
+def results(daphne: Daphne, slug: str, count: int, *, fail: bool, revision: int = 1) -> None:
+    """So many new results of a target, served by this revision."""
+    failing = ["--fail"] if fail else []
+    make(daphne, "append", "--slug", slug, "--count", str(count), "--revision", str(revision), *failing)
 
 
 @contextmanager

@@ -49,6 +49,8 @@ PAGES = {
     "strategies": ("/strategies/", ("failing", "healthy", "empty")),
     "strategies-1h": ("/strategies/?window=1h&env=staging", ("failing",)),
     "audit": ("/audit/", ("failing",)),
+    "deploys": ("/deploys/", ("failing", "empty")),
+    "deploy-mark": ("/deploys/mark/?env=production", ("failing",)),
     "flag-edit": ("/flags/staging/readiness-strategy/edit/", ("failing",)),
     "proposals": ("/flags/proposals/", ("failing",)),
     "policy": ("/flags/policy/production/", ("residents",)),
@@ -56,6 +58,9 @@ PAGES = {
     "guard": ("/flags/staging/readiness-strategy/guard/", ("failing",)),
     "flags-use": ("/flags/use/?env=staging", ("failing", "empty")),
     "keys": ("/keys/", ("residents",)),
+    "docs": ("/docs/", ("failing",)),
+    "doc": ("/docs/failures/#accept_race", ("failing",)),
+    "help": ("/targets/staging-chat/", ("failing",)),
     "key-make": ("/keys/make/?env=production", ("residents",)),
 }
 
@@ -155,6 +160,9 @@ def _one(page: Page, path: str, file: Path) -> None:
         page.wait_for_timeout(150)
     page.evaluate("window.scrollTo(0, 0)")
     page.wait_for_timeout(800)
+    if file.name.startswith("help"):
+        page.locator('.facts [data-help^="kind:"]').first.click()
+        page.wait_for_timeout(400)
     page.screenshot(path=file, full_page=True)
     if "-390" in file.name:
         # What a phone shows first, at its own size.

@@ -62,9 +62,13 @@ class Site:
         answer = httpx.get(f"{self.daphne.url}/api/v1/definitions", headers=self._key(environment))
         return int(answer.raise_for_status().json()["revision"])
 
-    def report(self, environment: str, instance: str, revision: int, **connections: dict[str, int]) -> None:
-        """A watched server says which revision it holds, and what its connections met by strategy and cause."""
+    def report(
+        self, environment: str, instance: str, revision: int, *, run: str | None = None, **connections: dict[str, int]
+    ) -> None:
+        """A watched server says which revision it holds, and what its connections met by strategy and cause; `run`
+        names its process."""
         body = {
+            **({"run": run, "run_seconds": 600} if run else {}),
             "instance": instance,
             "library_version": "0.1.0",
             "held_revision": revision,

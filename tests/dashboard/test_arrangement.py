@@ -21,9 +21,9 @@ def row(slug: str, **values: Any) -> Row:
 
 ROWS = [
     row("chat", state="down", environment="production", environment_name="production", tags=("team-a", "core"),
-        p95_us=NEVER_US, revision_at="2026-11-20T02:50:00+00:00"),
+        p95_us=NEVER_US, change_at="2026-11-20T02:50:00+00:00"),
     row("alerts", state="degraded", locations=("oslo", "tokyo"), p95_us=900_000,
-        revision_at="2026-11-21T02:50:00+00:00"),
+        change_at="2026-11-21T02:50:00+00:00"),
     row("lobby", tags=("core",), locations=("local", "oslo"), p95_us=-1),
     row("board", p95_us=80_000, locations=("local", "oslo")),
 ]  # fmt: skip

@@ -138,6 +138,26 @@ def test_a_range_without_probes_says_so() -> None:
     assert {each.lede for each in charts(window(), ZONE)} == {"No probe in this range."}
 
 
+def test_an_empty_range_tells_when_the_last_result_was() -> None:
+    found = charts(window(newest=START - timedelta(hours=3)), ZONE)
+    assert {each.lede for each in found} == {"No probe in this range. Last result: 23:00:00."}
+
+
+def test_the_heatmap_tells_the_page_where_its_rows_and_columns_lie() -> None:
+    heat = chart("heat", failing())
+    edges = heat.figure["layout"]["meta"]["edges_ms"]
+    assert edges == sorted(edges)
+    assert edges[-1] == 5_000
+    assert len(edges) - 1 == len(heat.figure["data"][0]["y"])
+    assert heat.step == 60
+    day = window(*(bucket(minute) for minute in range(1440)), minutes=1440)
+    assert {key: chart(key, day).step for key in ("heat", "events", "failures")} == {
+        "heat": 480,
+        "events": 1440,
+        "failures": 720,
+    }
+
+
 def test_no_chart_grows_past_its_bounds() -> None:
     """Points a trace, columns and bars have hard caps, whatever the range."""
     day = window(*(bucket(minute) for minute in range(1440)), minutes=1440)

@@ -14,7 +14,7 @@ from connections.flags import control, proposals, reading
 from connections.flags.evaluation import evaluate
 from connections.models import Environment, Overlay, Ramp, Revision
 from dashboard.queries.changes import changes_in, revisions_between
-from dashboard.sentences import Change
+from dashboard.story import Change
 from probes.engine.outcome import FailureKind
 from probes.recording import record
 from tests.dashboard.test_flags_page import WHY, change, form_of

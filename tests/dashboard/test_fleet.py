@@ -188,7 +188,11 @@ def test_a_worker_that_left_slots_out_is_named_with_how_many_and_the_cure(told: 
     assert row["why"] == "12 slots were not probed and count as missed; start another worker"
 
 
-@pytest.mark.parametrize("said", ["?", "[]", "{}", json.dumps({"at": NOW.isoformat(), "location": "local"})])
+@pytest.mark.parametrize(
+    "said",
+    ["?", "[]", "{}", json.dumps({"at": NOW.isoformat(), "location": "local"})],
+    ids=["no JSON", "a list", "nothing", "no figures"],
+)
 def test_a_heartbeat_that_cannot_be_read_names_nobody(said: str) -> None:
     """No JSON; of an older version."""
     assert read_worker("local@one", said) is None

@@ -136,3 +136,14 @@ def test_lives_stay_visible_after_the_residents_are_taken_away() -> None:
 )
 def test_a_lifetime_is_told_in_two_units_at_most(seconds: float, words: str) -> None:
     assert length(timedelta(seconds=seconds)).replace("\u00a0", " ") == words
+
+
+def test_a_time_that_is_over_is_told_as_it_was() -> None:
+    """A zoom into the past: what ended later stood then, and nothing is said of now."""
+    scene = Scene(ago(40), ago(30), "11:20 to 11:30", ZoneInfo("UTC"), follows=False)
+    dropped = life(CHAT, 0, ago(60), 50 * 60, ending=Ending.DROPPED)
+    lives = [dropped, life(CHAT, 1, ago(20), 20 * 60)]
+    shown = panel({("local", n): [each] for n, each in enumerate(lives)}, 2, scene)
+    assert [lane.summary for lane in shown.lanes] == ["#1: connected at the end, cut never"]
+    assert shown.lede.endswith("none was cut from 11:20 to 11:30.")
+    assert [text for _, _, text in shown.ticks] == ["11:20", "11:25", "11:30"]

@@ -8,7 +8,9 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from dashboard.charts.spans import written
 from dashboard.queries.target import identity_of
+from dashboard.views.chart_data import PRINTED_ROWS
 from probes.models import Result
 from tests.support.history import failing, healthy
 from tests.support.pages import text
@@ -127,7 +129,7 @@ def test_a_table_twin_comes_alone() -> None:
     assert table["columns"] == ["Time", "Probes", "Failed", "p50", "p95", "p99"]
     assert len(table["rows"]) >= 29
     refused = signed_in("viewer").get(PAGE + "figures.json", {"range": "1h", "table": "x"})
-    assert refused.json()["error"]["message"] == "table: one of race, heat, events, failures, phases, delay."
+    assert refused.json()["error"]["message"] == "table: one of race, heat, events, failures, phases, delay, all."
 
 
 def test_slots_are_the_ribbons() -> None:
@@ -143,3 +145,34 @@ def test_who_may_edit_or_pause_it_finds_the_way_there(role: str, edit: int, paus
     markup = signed_in(role).get(PAGE).content.decode()
     assert markup.count(f'href="{PAGE}edit/"') == edit
     assert markup.count(f'href="{PAGE}pause/"') == pause
+
+
+def test_a_fixed_stretch_is_drawn_in_fine_steps_and_its_page_goes_live_again() -> None:
+    now = timezone.now().replace(microsecond=0)
+    failing(1, 40, now)
+    query = {"from": written(now - timedelta(minutes=20)), "to": written(now - timedelta(minutes=15))}
+    page = signed_in("viewer").get(PAGE, query)
+    assert "Go live" in text(page)
+    assert "aria-current" not in page.content.decode().split('id="ranges"')[1].split("</nav>")[0]
+    span = signed_in("viewer").get(PAGE + "figures.json", query).json()["span"]
+    assert (span["key"], span["from"], span["to"]) == ("", query["from"], query["to"])
+    assert span["cursor"]["step"] == 10_000
+    assert 30 <= len(span["cursor"]["says"]) <= 31
+
+
+def test_the_page_and_its_figures_speak_of_the_same_span() -> None:
+    failing(1, 10, timezone.now())
+    markup = signed_in("viewer").get(PAGE + "?range=6h").content.decode()
+    told = signed_in("viewer").get(PAGE + "figures.json?range=6h").json()["span"]
+    found = re.search(r'<script id="chart-span" type="application/json">(.*?)</script>', markup, re.DOTALL)
+    assert found
+    assert json.loads(found[1]).keys() == told.keys()
+    assert told["key"] == "6h"
+
+
+def test_a_printed_page_has_every_table_and_none_is_long() -> None:
+    failing(1, 10, timezone.now())
+    tables = signed_in("viewer").get(PAGE + "figures.json?range=6h&table=all").json()["tables"]
+    assert set(tables) == {"race", "heat", "events", "failures", "phases", "delay"}
+    assert tables["race"]["title"] == "Race window"
+    assert 1 <= len(tables["race"]["rows"]) <= PRINTED_ROWS + 1

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from django.utils import timezone
 
+from connections import deploys
 from connections.flags import control
 from connections.models import Revision, Version
 from probes.engine.outcome import EventDefect, Events, FailureKind, Frame, Outcome
@@ -202,8 +203,16 @@ def change(
     return revision.number
 
 
+def deploy(environment: str, name: str, at: datetime) -> None:
+    """A mark of CI: "chat 5.12.0"."""
+    service, version = name.split()
+    link = f"https://ci.example/{service}/{version}"
+    deploys.mark(environment, deploys.Told(service, version, link, "Jon Ek", at), author="token ci", now=timezone.now())
+
+
 def failing(targets: int, minutes: int, now: datetime) -> History:
-    """Staging chat fails after a change, Orders feed is slow, Partner quotes has no results; the others are well."""
+    """Staging chat fails after a change, Orders feed is slow, Partner quotes has no results; the others are well.
+    A history of an hour or more has deploys: long before the one fault, just before the other."""
     return _failing(targets, minutes, now, None)
 
 
@@ -231,6 +240,9 @@ def _failing(targets: int, minutes: int, now: datetime, undone: datetime | None)
         silent = Behaviour(ready_ms=64, silent_since=now - timedelta(minutes=2))
         history.add("partner-quotes", "Partner quotes", "production", silent, began=began)
     _well(history, max(0, targets - 3), began)
+    if minutes >= 60:
+        deploy("staging", "chat 5.12.0", now - timedelta(minutes=38))
+        deploy("production", "orders-feed 9f2c41d0aa57b3e8c6d1f4027be95a1c0d3e6f88", now - timedelta(minutes=10))
     regimes = [
         Regime(began, 1, "dependency_gate", left=0.03, away=0.004, false_ready=0.0),
         Regime(changed + timedelta(milliseconds=180), revision, "immediate", left=0.31, away=0.0, false_ready=0.58),
@@ -261,10 +273,11 @@ def _well(history: History, targets: int, began: datetime) -> None:
         history.add(name.lower().replace(" ", "-"), name, environment, behaviour, began=began)
 
 
-def append(slug: str, count: int, *, fail: bool, now: datetime) -> None:
+def append(slug: str, count: int, *, fail: bool, now: datetime, revision: int = 1) -> None:
     """So many more results of a target, the newest at `now`."""
     target = Target.objects.get(slug=slug)
     behaviour = Behaviour(bad_since=now - timedelta(days=1), fail_share=1.0 if fail else 0.0, rare=0.0)
+    behaviour.bad_revision = revision
     slots = [now - timedelta(milliseconds=10 * age) for age in reversed(range(count))]
     found = [(slot, behaviour.outcome(slot)) for slot in slots]
     record([Entry(target.pk, "local", slot, outcome) for slot, outcome in found if outcome], now=now)

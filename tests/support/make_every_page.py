@@ -1,9 +1,11 @@
-"""What the pages of one proposal, one plan and one key need, in DATA_DIR: `python -m tests.support.make_every_page`."""
+"""What the pages of a proposal, plan, deploy and key need, in DATA_DIR: `python -m tests.support.make_every_page`."""
 
 import os
+from datetime import timedelta
 from typing import Any
 
 import django
+from django.utils import timezone
 
 
 def main() -> None:
@@ -16,7 +18,9 @@ def main() -> None:
     from connections.flags.policy import set_policy
     from connections.flags.reading import flag_set
     from connections.flags.team_plans import Draft, make_plan
+    from tests.support.history import deploy
 
+    deploy("staging", "chat 5.12.0", timezone.now() - timedelta(minutes=5))
     draft = Draft("quiet-night", "Quiet night", "Everything as it was on Friday.", {"client-ack": "off"})
     make_plan(draft, author="Ada")
     keys.create("staging", "chat", author="Ada")

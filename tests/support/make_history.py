@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--slug", default="chat")
     parser.add_argument("--count", type=int, default=5)
     parser.add_argument("--fail", action="store_true")
+    parser.add_argument("--revision", type=int, default=1, help="what served them")
     arguments = parser.parse_args()
     now = timezone.now()
     if arguments.scenario == "target":
@@ -38,7 +39,7 @@ def main() -> None:
         Target.objects.filter(slug=arguments.slug).delete()
         return
     if arguments.scenario == "append":
-        append(arguments.slug, arguments.count, fail=arguments.fail, now=now)
+        append(arguments.slug, arguments.count, fail=arguments.fail, now=now, revision=arguments.revision)
         return
     history = SCENARIOS[arguments.scenario](arguments.targets, arguments.minutes, now)
     print("generated", flush=True)  # noqa: T201 (a command line: whoever started it waits for this line)
