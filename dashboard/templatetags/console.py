@@ -17,6 +17,7 @@ from connections.gate.strategies import STRATEGIES
 from dashboard import help as help_table
 from dashboard import sentences
 from dashboard.sentences import Part
+from dashboard.strategy_words import Whisker
 
 register = template.Library()
 _NAMES = re.compile(rf"\b({'|'.join(STRATEGIES)})\b")
@@ -107,6 +108,22 @@ def initials(name: str) -> str:
     """Up to two letters of a name: "Mara Klein" -> "MK"."""
     words = name.split()
     return "".join(part[0] for part in ([words[0], words[-1]] if len(words) > 1 else words)).upper()
+
+
+@register.simple_tag
+def whisker(cell: Whisker) -> SafeString:
+    """A share as a dot on its 95 % bounds, from 0 at the left to 100 % at the right; the words stand beside it."""
+    if cell.at is None:
+        return SafeString("")
+    return format_html(
+        '<svg class="whisker" viewBox="0 0 104 12" width="104" height="12" aria-hidden="true">'
+        "<title>{} · 95 %: {}</title>"
+        '<path class="whisker-scale" d="M2 6H102"/><path class="whisker-bounds" d="M{} 6H{}M{} 3V9M{} 3V9"/>'
+        '<circle cx="{}" cy="6" r="3"/></svg>',
+        cell.counts,
+        cell.interval,
+        *(2 + place for place in (cell.low, cell.high, cell.low, cell.high, cell.at)),
+    )
 
 
 @register.filter

@@ -56,6 +56,8 @@ PAGES = {
     "kill": ("/flags/production/client-ack/kill/", ("failing",)),
     "promote": ("/flags/production/promote/", ("failing",)),
     "rollback": ("/rollback/?env=production", ("failing",)),
+    "strategies": ("/strategies/", ("failing", "healthy", "empty")),
+    "strategies-1h": ("/strategies/?window=1h&env=staging", ("failing",)),
     "audit": ("/audit/", ("failing",)),
     "deploys": ("/deploys/", ("failing", "empty")),
     "deploy-mark": ("/deploys/mark/?env=production", ("failing",)),
