@@ -290,6 +290,13 @@ def append(slug: str, count: int, *, fail: bool, now: datetime, revision: int = 
     record([Entry(target.pk, "local", slot, outcome) for slot, outcome in found if outcome], now=now)
 
 
+def one_round(targets: int, now: datetime) -> None:
+    """One new result of each of the first so many targets, in one transaction."""
+    behaviour = Behaviour(rare=0.0)
+    ids = Target.objects.order_by("pk").values_list("pk", flat=True)[:targets]
+    record([Entry(pk, "local", now, outcome) for pk in ids if (outcome := behaviour.outcome(now))], now=now)
+
+
 def residents(targets: int, minutes: int, now: datetime) -> History:
     """Every target is up; the first keeps four connections, which a balancer, a deployment and a firewall cut."""
     history = healthy(targets, minutes, now)

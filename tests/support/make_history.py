@@ -2,6 +2,7 @@
 
 python -m tests.support.make_history failing --targets 12 --minutes 75 [--follow]
 python -m tests.support.make_history append --slug chat --count 5 [--fail]
+python -m tests.support.make_history round --targets 20
 python -m tests.support.make_history target --slug newcomer     (and `delete`)
 """
 
@@ -20,12 +21,12 @@ def main() -> None:
     from probes.models import Target
     from tests.support.fleet_history import fleet
     from tests.support.history import SCENARIOS as TARGETS
-    from tests.support.history import append
+    from tests.support.history import append, one_round
     from tests.support.outcomes import stored_target
 
     scenarios = {**TARGETS, "fleet": fleet}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("scenario", choices=[*sorted(scenarios), "append", "target", "delete"])
+    parser.add_argument("scenario", choices=[*sorted(scenarios), "append", "round", "target", "delete"])
     parser.add_argument("--targets", type=int, default=12)
     parser.add_argument("--minutes", type=int, default=75)
     parser.add_argument("--follow", action="store_true", help="go on in real time")
@@ -40,6 +41,9 @@ def main() -> None:
         return
     if arguments.scenario == "delete":
         Target.objects.filter(slug=arguments.slug).delete()
+        return
+    if arguments.scenario == "round":
+        one_round(arguments.targets, now)
         return
     if arguments.scenario == "append":
         append(arguments.slug, arguments.count, fail=arguments.fail, now=now, revision=arguments.revision)
