@@ -22,12 +22,18 @@ SCENES = {
     "healthy": ("healthy", 12, 30),
     "residents": ("residents", 1, 40),
     "cured": ("cured", 2, 40),
+    "fleet": ("fleet", 6, 70),
     "empty": None,
 }
 ROLES = {"residents": "administrator"}
 """Of the person who looks; a responder where nothing is said."""
 PAGES = {
+    "fleet": ("/fleet/", ("failing", "fleet", "empty")),
+    "fleet-24h": ("/fleet/?range=24h&location=virginia", ("fleet",)),
+    "overview-ill": ("/", ("fleet",)),
     "overview": ("/", ("failing", "healthy", "empty")),
+    "overview-groups": ("/?group=environment&sort=ready", ("failing",)),
+    "overview-none": ("/?q=nothing+like+this&group=environment", ("failing",)),
     "target": ("/targets/staging-chat/", ("failing",)),
     "target-15m": ("/targets/staging-chat/?range=15m", ("failing",)),
     "target-24h": ("/targets/staging-chat/?range=24h", ("failing",)),
@@ -50,6 +56,8 @@ PAGES = {
     "kill": ("/flags/production/client-ack/kill/", ("failing",)),
     "promote": ("/flags/production/promote/", ("failing",)),
     "rollback": ("/rollback/?env=production", ("failing",)),
+    "strategies": ("/strategies/", ("failing", "healthy", "empty")),
+    "strategies-1h": ("/strategies/?window=1h&env=staging", ("failing",)),
     "audit": ("/audit/", ("failing",)),
     "deploys": ("/deploys/", ("failing", "empty")),
     "deploy-mark": ("/deploys/mark/?env=production", ("failing",)),
