@@ -270,7 +270,7 @@ class ServedRollup(models.Model):
 
 
 class LocationRollup(models.Model):
-    """How a location's own work went in a minute, five minutes, an hour, or ever: `probes/fleet/counting.py` writes it.
+    """How a location's own work went in a minute, an hour, ever...: `probes/fleet/counting.py` writes it.
 
     Nothing in it is charged to a target.
     """
@@ -279,7 +279,9 @@ class LocationRollup(models.Model):
         EVER = 0
         MINUTE = 60
         FIVE_MINUTES = 300
+        QUARTER = 900
         HOUR = 3600
+        SIX_HOURS = 21_600
 
     pk = models.CompositePrimaryKey("location_id", "width", "start")
     location = models.ForeignKey(Location, on_delete=models.CASCADE, related_name="rollups")
