@@ -34,7 +34,7 @@ RANGES = (
     Range("6h", "6 h", timedelta(hours=6), timedelta(minutes=1), 60),
     Range("24h", "24 h", timedelta(hours=24), timedelta(minutes=5), 300),
     Range("7d", "7 d", timedelta(days=7), timedelta(hours=1), 3600),
-    Range("30d", "30 d", timedelta(days=30), timedelta(hours=1), 3600),
+    Range("30d", "30 d", timedelta(days=30), timedelta(hours=4), 14_400),
 )
 BY_KEY = {each.key: each for each in RANGES}
 DEFAULT_RANGE = BY_KEY["15m"]

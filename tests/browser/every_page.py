@@ -34,6 +34,7 @@ PAGES: dict[str, tuple[object, ...]] = {
     "guard": ("staging", "readiness-strategy"),
     "ramp": ("staging", "client-ack"),
     "rollback": (),
+    "strategies": (),
     "plan_make": (),
     "plan_edit": ("quiet-night",),
     "run_plan": ("staging", "phase-1"),
