@@ -15,13 +15,16 @@ from probes.generating.answers import outcome
 from probes.generating.hours import HOUR, Hour, Values, eventful, load_at, setting_at
 from probes.generating.judging import STATUS, Judged
 from probes.generating.plan import Plan, Service, chance_of
+from probes.generating.served import COLUMNS as SERVED
+from probes.generating.served import ServedSums
 from probes.generating.storing import append, instant, quickly, settle
 from probes.memory import Memory
-from probes.models import Flip, Result, Rollup, Target, TargetStatus, Transcript
+from probes.models import Flip, Result, Rollup, ServedRollup, Target, TargetStatus, Transcript
 from probes.recording import record
 from probes.results_stream import Entry
 from probes.rollups import floor
 from probes.schedule import offset_of, slots_between
+from probes.served_tally import COLUMNS as SERVED_SUMS
 from probes.tally import COLUMNS as SUMS
 
 LOCATION = "local"
@@ -50,6 +53,7 @@ class Writer:
         self._judged = {slug: Judged(target, plan.start) for slug, target in targets.items()}
         self._memory = Memory()
         self._raw_from = plan.end - timedelta(days=settings.RAW_DAYS)
+        self._served = ServedSums(plan.end)
         self._from = {width: plan.end - timedelta(days=days) for width, days in rollups.kept_days().items()}
 
     def write(self, tell: Tell) -> int:
@@ -85,6 +89,7 @@ class Writer:
         results: list[Values] = []
         sums: list[Values] = []
         transcripts: list[Values] = []
+        served: list[Values] = []
         flips: list[Flip] = []
         done = 0
         raw = hour >= self._raw_from
@@ -101,10 +106,15 @@ class Writer:
                         (target.pk, LOCATION, instant(slots[n]), *kept) for n, kept in found.transcripts.items()
                     ]
             sums += self._sums(target, found, hour)
+            by = self.plan.served(service.place, hour)[0] if found.calm else None
+            served += self._served.rows((target.pk, LOCATION), found.served, hour, by)
             done += len(found.outcomes)
         # As a recorder would have written them, in order of time: where a row lies decides what reading it costs.
         append(Result, (*rows.IDENTITY, *rows.COLUMNS), sorted(results, key=itemgetter(2)))
         append(Rollup, (*rollups.IDENTITY, *SUMS), sorted(sums, key=itemgetter(3)))
+        if last or (hour + HOUR).hour == 0:
+            served += self._served.days()
+        append(ServedRollup, (*SERVED, *SERVED_SUMS), served)
         append(Transcript, (*rows.IDENTITY, "marks", "frames"), transcripts)
         Flip.objects.bulk_create(flips)
         return done

@@ -9,6 +9,7 @@ from probes import rollups, rows
 from probes.engine.outcome import Outcome
 from probes.generating.answers import Setting, outcome
 from probes.generating.plan import Plan, Service, chance_of
+from probes.generating.served import ServedHour, served_hour
 from probes.results_stream import Entry
 from probes.tally import Tally, findings_of
 
@@ -39,15 +40,17 @@ class Hour:
     """(marks, frames) of those slots whose transcript is kept, by place."""
     rollups: dict[int, Sequence[tuple[int, Values]]]
     """By width: (seconds after the hour, values of the rollup's columns)."""
+    served: ServedHour
 
 
 def hour_of(outcomes: Sequence[Outcome], interval_s: int, kept: Callable[[Outcome], bool], *, calm: bool) -> Hour:
     """`kept` tells whose transcript is stored."""
     found = [rows.row_of(Entry(0, "", _ANY, one), _ANY)[_IDENTITY:-_SERVED] for one in outcomes]
     transcripts = {place: rows.transcript_of(one) for place, one in enumerate(outcomes) if one.frames and kept(one)}
-    return Hour(
-        calm, outcomes, found, transcripts, {width: _sums(outcomes, interval_s, width) for width in rollups.kept_days()}
-    )
+    sums: dict[int, Sequence[tuple[int, Values]]] = {
+        width: _sums(outcomes, interval_s, width) for width in rollups.kept_days()
+    }
+    return Hour(calm, outcomes, found, transcripts, sums, served_hour(outcomes, interval_s))
 
 
 def _sums(outcomes: Sequence[Outcome], interval_s: int, width: int) -> list[tuple[int, Values]]:
