@@ -79,6 +79,11 @@ class ServedTally:
             self.expected += served.expected
             self.delivered += served.delivered
 
+    def merge(self, other: "ServedTally") -> None:
+        """Count all that the other one counts."""
+        for name in COLUMNS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
     def values(self) -> Values:
         """The values of the row's columns, in the order of `COLUMNS`."""
         return (

@@ -9,10 +9,11 @@ from dashboard.charts.figures import EMPTY, Chart, empty
 from dashboard.charts.heat import where_time_lies
 from dashboard.charts.race import race_window
 from dashboard.charts.series import Window
+from dashboard.charts.strategies import strategies
 from dashboard.charts.timings import phases, start_delay
 
 __all__ = ["Chart", "charts"]
-BUILDERS = (race_window, where_time_lies, five_events, failures, phases, start_delay)
+BUILDERS = (race_window, where_time_lies, five_events, failures, phases, strategies, start_delay)
 
 
 def charts(window: Window, zone: ZoneInfo) -> list[Chart]:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Literal
 
+from probes import packed
 from probes.histogram import Histogram
 
 FIGURES = ("race_window", "dns", "tcp", "tls", "upgrade", "start_delay")
@@ -106,6 +107,19 @@ class Mark:
     """The page about it, of ours or (a deploy's link) not; "" where there is none."""
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The race window of all probes that one strategy served: a histogram of `probes.packed`, and those never ready."""
+
+    strategy: str
+    packed: int
+    never: int
+
+    @property
+    def probes(self) -> int:
+        return packed.total(self.packed) + self.never
+
+
 @dataclass(frozen=True)
 class Window:
     """What one view of a target shows: its buckets in order of time, marks, and what they are judged by."""
@@ -125,6 +139,8 @@ class Window:
     width: int | None = None
     newest: datetime | None = None
     """The newest slot with a result of any age, where none lies in the window."""
+    served: Sequence[Line] = ()
+    """The race window of each strategy that served its probes, with the most probes first."""
 
     sums: dict[int, tuple[frozenset[str], list[Bucket]]] = field(default_factory=dict, compare=False, repr=False)
     """What `coarser` has summed: by how many buckets are one, the figures that it holds, and the buckets."""

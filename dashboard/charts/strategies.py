@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from zoneinfo import ZoneInfo
 
 from dashboard import sentences
 from dashboard.charts.figures import CLEAR, EMPTY, Chart, Figure, Table
+from dashboard.charts.series import Line, Window
 from probes import packed
 
 MOST_COLOURED = 4
@@ -26,34 +28,24 @@ TICKS_MS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 
 WITHIN_MS = (50, 100, 250, 500, 1_000, 2_500)
 """The sentence tells the share within the first of these in which the strategies differ most."""
 QUANTILES = (0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95, 0.99)
+UNTOLD = "No probe in this range was told what served it."
 _APART = 0.055
 """Labels nearer than this part of the height are moved apart."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One strategy: a histogram of `probes.packed`, and how many were never ready."""
-
-    strategy: str
-    packed: int
-    never: int
-
-    @property
-    def probes(self) -> int:
-        return packed.total(self.packed) + self.never
-
-
-def race_windows(key: str, title: str, hint: str, lines: Sequence[Line], height: int = 240) -> Chart:
-    """The chart. Lines come in the order of their weight: the first few are coloured."""
+def race_windows(
+    key: str, title: str, hint: str, lines: Sequence[Line], height: int = 240, scale: tuple[float, float] | None = None
+) -> Chart:
+    """The chart. Lines come in the order of their weight: the first few are coloured. `scale`: of `scale_of`, where
+    several charts are to be compared."""
     drawn = [line for line in lines if line.probes]
     points = {line.strategy: _points(line) for line in drawn}
-    low, high = _ends(points)
+    low, high = scale or scale_of(drawn)
     figure: Figure = {
         "data": [_trace(line, points[line.strategy], high, place < MOST_COLOURED) for place, line in enumerate(drawn)],
         "layout": _layout(low, high, _labels(drawn, points)),
     }
-    legend = [(line.strategy, colour_of(line.strategy, place < MOST_COLOURED)) for place, line in enumerate(drawn)]
-    return Chart(key, title, hint, lede(drawn), height, figure, _table(drawn), legend)
+    return Chart(key, title, hint, lede(drawn), height, figure, _table(drawn))
 
 
 def colour_of(strategy: str, coloured: bool = True) -> str:
@@ -96,9 +88,17 @@ def _points(line: Line) -> list[tuple[float, float]]:
     return found
 
 
-def _ends(points: Mapping[str, Sequence[tuple[float, float]]]) -> tuple[float, float]:
-    values = [ms for found in points.values() for ms, _ in found]
-    low, high = min(values, default=10.0), max(values, default=1000.0)
+def strategies(window: Window, zone: ZoneInfo) -> Chart:
+    """The chart of the target page; it has no time axis, so the zone is of no use to it."""
+    hint = "upgraded → ready, by what served the probe"
+    chart = race_windows("strategies", "Strategies on this target", hint, window.served)
+    return replace(chart, lede=UNTOLD) if window.buckets and not window.served else chart
+
+
+def scale_of(lines: Sequence[Line]) -> tuple[float, float]:
+    """The least and the most milliseconds that these lines need."""
+    ends = [end / 1000 for line in lines for end, _ in packed.counts(line.packed)]
+    low, high = min(ends, default=10.0), max(ends, default=1000.0)
     return max(tick for tick in TICKS_MS if tick <= max(low * 0.8, TICKS_MS[0])), high * 1.15
 
 
@@ -174,7 +174,7 @@ def _layout(low: float, high: float, labels: list[Figure]) -> Figure:
             **axis,
             "range": [0, 108],
             "tickvals": [0, 25, 50, 75, 100],
-            "ticksuffix": f"{sentences.NBSP}%",
+            "ticktext": [f"{share}{sentences.NBSP}%" for share in (0, 25, 50, 75, 100)],
             "gridcolor": "--line",
             "automargin": False,
         },

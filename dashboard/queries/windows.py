@@ -22,6 +22,7 @@ from dashboard.charts.series import (
 )
 from dashboard.charts.spans import Kept, Span, Wanted, span_of
 from dashboard.queries.changes import marks_between
+from dashboard.queries.served_lines import served_by, served_lines
 from probes import condensing
 from probes.engine.outcome import FailureKind
 from probes.histogram import Histogram
@@ -30,7 +31,7 @@ from probes.models import Result, Rollup, Target
 _OURS = frozenset(kind.value for kind in FailureKind if kind.ours)
 _RAW = (
     "slot", "ok", "kind", "flagged", "events", "start_delay_us", "dns_us", "tcp_us", "tls_us", "upgrade_us",
-    "race_window_us",
+    "race_window_us", "strategy",
 )  # fmt: skip
 
 
@@ -49,8 +50,10 @@ def window(target: Target, asked: Wanted, now: datetime, failing_since: datetime
         rows = _raw(target, shown.start, shown.end)
         found: Iterable[Bucket] = [_bucket_of_result(row) for row in rows]
         dots = [dot for row in rows[-MOST_DOTS:] if (dot := _dot(row))]
+        served = served_by(rows)
     else:
         found = _rolled_up(target, shown.width, shown.start, shown.end)
+        served = served_lines(target.pk, shown.start, shown.end, now)
     buckets = merged(found, shown.bucket)
     return Window(
         start=shown.start,
@@ -65,6 +68,7 @@ def window(target: Target, asked: Wanted, now: datetime, failing_since: datetime
         failing_since=failing_since,
         width=shown.width,
         newest=None if buckets else newest_result(target),
+        served=served,
     )
 
 

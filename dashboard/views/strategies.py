@@ -16,7 +16,8 @@ from django.views.decorators.http import require_safe
 
 from dashboard import comparing, sentences, strategy_words
 from dashboard.charts.figures import Chart
-from dashboard.charts.strategies import Line, race_windows
+from dashboard.charts.series import Line
+from dashboard.charts.strategies import race_windows, scale_of
 from dashboard.permissions import VIEWER, require
 from dashboard.queries import strategies as queries
 from dashboard.queries.strategies import BY_KEY, DEFAULT_WINDOW, UNITS, WINDOWS, Known, Scope, Served, Window
@@ -143,7 +144,7 @@ def _by_target(served: Served, targets: Sequence[Any]) -> dict[str, Any]:
     found = [(target, _named(served, target["pk"])) for target in targets if target["pk"] in ids]
     found.sort(key=lambda each: -len(each[1]))
     few = len(found) <= MOST_MULTIPLES
-    charts = [_multiple(target, totals) for target, totals in found] if few and len(found) > 1 else []
+    charts = _multiples(found) if few and len(found) > 1 else []
     lines = [] if few else [line for target, totals in found for line in _lines(target, totals)]
     return {
         "multiples": charts,
@@ -158,10 +159,23 @@ def _named(served: Served, target_id: int) -> dict[str, strategy_words.Totals]:
     return {name: each for name, each in totals.items() if each.probes}
 
 
-def _multiple(target: Any, totals: dict[str, strategy_words.Totals]) -> Chart:
-    lines = [Line(name, each.packed, each.never) for name, each in totals.items()]
-    hint = sentences.plural(sum(each.probes for each in totals.values()), "probe")
-    return race_windows(f"target-{target['slug']}", target["name"], hint, lines, 160)
+def _multiples(found: Sequence[tuple[Any, dict[str, strategy_words.Totals]]]) -> list[Chart]:
+    """All on one scale, so that one may look from one to the other."""
+    drawn = [
+        (target, [Line(name, each.packed, each.never) for name, each in totals.items()]) for target, totals in found
+    ]
+    scale = scale_of([line for _, lines in drawn for line in lines])
+    return [
+        race_windows(
+            f"target-{target['slug']}",
+            target["name"],
+            sentences.plural(sum(line.probes for line in lines), "probe"),
+            lines,
+            160,
+            scale,
+        )
+        for target, lines in drawn
+    ]
 
 
 def _lines(target: Any, totals: dict[str, strategy_words.Totals]) -> list[TargetLine]:

@@ -1,5 +1,5 @@
 // The strategies page: its charts are drawn one per frame, and only where they are seen. The page is as it was asked for.
-import { draw, colour, forgetColours } from "./plots.js";
+import { draw, forgetColours } from "./plots.js";
 
 const source = document.getElementById("chart-data");
 const data = source ? JSON.parse(source.textContent) : {};
@@ -25,26 +25,8 @@ function drawNext() {
   if (!figure || !window.Plotly) { drawing = false; return; }
   wanted.delete(figure);
   figure.dataset.drawn = "yes";
-  const chart = data[figure.dataset.chart];
-  draw(figure.querySelector(".plot"), chart.figure);
-  legend(figure, chart);
+  draw(figure.querySelector(".plot"), data[figure.dataset.chart].figure);
   requestAnimationFrame(drawNext);
-}
-
-function legend(figure, chart) {
-  figure.querySelector("[data-legend]").replaceChildren(...chart.figure.data.map((trace, place) => {
-    const item = document.createElement("li");
-    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-    svg.setAttribute("viewBox", "0 0 22 10");
-    const line = document.createElementNS("http://www.w3.org/2000/svg", "path");
-    line.setAttribute("d", "M0 5H22");
-    line.setAttribute("stroke", colour(chart.legend[place][1]));
-    line.setAttribute("stroke-width", "2");
-    line.setAttribute("stroke-dasharray", { dot: "2 2", dash: "6 3", longdash: "9 3", dashdot: "6 2 2 2", longdashdot: "9 2 2 2" }[trace.line.dash] ?? "none");
-    svg.append(line);
-    item.append(svg, trace.name);
-    return item;
-  }));
 }
 
 function flip(figure) {

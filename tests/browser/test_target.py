@@ -11,7 +11,7 @@ from tests.browser.visit import Site, scrolls_sideways, site
 
 pytestmark = pytest.mark.browser
 PAGE = "/targets/staging-chat/"
-KEYS = ("race", "heat", "events", "failures", "phases", "delay")
+KEYS = ("race", "heat", "events", "failures", "phases", "strategies", "delay")
 
 
 @pytest.fixture(scope="module")

@@ -86,10 +86,13 @@ def test_it_says_how_many_more_probes_would_tell() -> None:
     assert compared(stretches((1, 50)), stretches((1, 50))).more is None
 
 
-@settings(max_examples=60)
-@given(st.lists(st.tuples(st.integers(0, 20), st.integers(20, 40)), min_size=1, max_size=6), st.randoms())
-def test_the_order_of_the_two_and_of_time_changes_nothing(counts: list[tuple[int, int]], chance: random.Random) -> None:
-    ours, theirs = stretches(*counts), stretches(*[(chance.randint(0, 20), n) for _, n in counts])
+bad = st.integers(0, 20)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(bad, bad, st.integers(20, 40)), min_size=1, max_size=6))
+def test_the_order_of_the_two_and_of_time_changes_nothing(counts: list[tuple[int, int, int]]) -> None:
+    ours, theirs = stretches(*[(k, n) for k, _, n in counts]), stretches(*[(k, n) for _, k, n in counts])
     one, other = compared(ours, theirs[::-1]), compared(theirs, ours)
     assert (one.low, one.high) == pytest.approx((-other.high, -other.low))
     assert -1 <= one.low <= one.a.share - one.b.share <= one.high <= 1

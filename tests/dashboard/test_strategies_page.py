@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from connections.gate.counters import added as counted_as
 from connections.models import ConnectionCount
-from dashboard.charts.strategies import Line, lede, race_windows
+from dashboard.charts.series import Line
+from dashboard.charts.strategies import lede, race_windows
 from dashboard.queries import strategies as queries
 from dashboard.queries.strategies import added, width_for
 from probes import packed
@@ -197,3 +198,16 @@ def test_the_sentence_takes_the_time_at_which_they_differ_most() -> None:
     said = lede(lines).replace("\u00a0", " ")
     assert said == "90 % of probes served by dependency_gate were ready within 250 ms, 0 % by fixed_delay."
     assert lede([]) == "No probe in this range."
+
+
+def test_a_target_shows_its_strategies_over_minutes_and_over_days_alike(vera: Client) -> None:
+    now, target = timezone.now(), stored_target()
+    probed(target, ramped(60), now)
+    for span in ("15m", "6h", "7d", "30d"):
+        chart = vera.get(f"/targets/{target.slug}/figures.json?range={span}").json()["charts"]["strategies"]
+        assert [trace["name"] for trace in chart["figure"]["data"]] == ["dependency_gate", "fixed_delay"]
+        assert [round(trace["y"][-1]) for trace in chart["figure"]["data"]] == [100, 67], span
+        assert chart["lede"].endswith("0\u00a0% by fixed_delay."), span
+    probed(stored_target("plain"), [success(strategy="", flags_revision=None)] * 3, now)
+    chart = vera.get("/targets/plain/figures.json?range=15m").json()["charts"]["strategies"]
+    assert chart["lede"] == "No probe in this range was told what served it."

@@ -33,12 +33,20 @@ def test_a_stranger_sees_neither_page_nor_figures() -> None:
         assert Client().get(path)["Location"].startswith("/signin/")
 
 
-def test_the_page_tells_the_story_shows_six_charts_and_the_flags() -> None:
+def test_the_page_tells_the_story_shows_its_charts_and_the_flags() -> None:
     failing(1, 30, timezone.now())
     page = signed_in("viewer").get(PAGE)
     words = text(page)
     assert "accepted but not ready" in words
-    assert set(figures_in(page.content.decode())) == {"race", "heat", "events", "failures", "phases", "delay"}
+    assert set(figures_in(page.content.decode())) == {
+        "race",
+        "heat",
+        "events",
+        "failures",
+        "phases",
+        "strategies",
+        "delay",
+    }
     assert re.search(r"readiness-strategy immediate \(not its safe variant\)", words)
     assert "r2 Jon Ek" in words
 
@@ -111,7 +119,7 @@ def test_an_unknown_target_is_not_found() -> None:
 def test_figures_are_those_of_the_page() -> None:
     failing(1, 30, timezone.now())
     answer = signed_in("viewer").get(PAGE + "figures.json", {"range": "1h"})
-    assert set(answer.json()["charts"]) == {"race", "heat", "events", "failures", "phases", "delay"}
+    assert set(answer.json()["charts"]) == {"race", "heat", "events", "failures", "phases", "strategies", "delay"}
 
 
 @pytest.mark.parametrize("wanted", ["", "2h", "1h'"])
@@ -129,7 +137,10 @@ def test_a_table_twin_comes_alone() -> None:
     assert table["columns"] == ["Time", "Probes", "Failed", "p50", "p95", "p99"]
     assert len(table["rows"]) >= 29
     refused = signed_in("viewer").get(PAGE + "figures.json", {"range": "1h", "table": "x"})
-    assert refused.json()["error"]["message"] == "table: one of race, heat, events, failures, phases, delay, all."
+    assert (
+        refused.json()["error"]["message"]
+        == "table: one of race, heat, events, failures, phases, strategies, delay, all."
+    )
 
 
 def test_slots_are_the_ribbons() -> None:
@@ -171,8 +182,8 @@ def test_the_page_and_its_figures_speak_of_the_same_span() -> None:
 
 
 def test_a_printed_page_has_every_table_and_none_is_long() -> None:
-    failing(1, 40, timezone.now())
-    tables = signed_in("viewer").get(PAGE + "figures.json?range=1h&table=all").json()["tables"]
-    assert set(tables) == {"race", "heat", "events", "failures", "phases", "delay"}
+    failing(1, 10, timezone.now())
+    tables = signed_in("viewer").get(PAGE + "figures.json?range=6h&table=all").json()["tables"]
+    assert set(tables) == {"race", "heat", "events", "failures", "phases", "strategies", "delay"}
     assert tables["race"]["title"] == "Race window"
     assert 1 <= len(tables["race"]["rows"]) <= PRINTED_STEPS + 1

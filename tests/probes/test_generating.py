@@ -15,6 +15,7 @@ from probes.generating import work
 from probes.generating.plan import BAD, PLACES, plan
 from probes.models import Flip, Location, Result, Rollup, ServedRollup, Target, TargetStatus, Transcript, Watermark
 from tests.support.outcomes import entry, recount, stored_rollups, stored_target, success
+from tests.support.served import recounted, stored
 from tests.support.server_history import server_key
 
 pytestmark = pytest.mark.django_db
@@ -43,6 +44,7 @@ def test_rollups_are_what_the_rows_add_up_to() -> None:
     slots = made(days=0.15)
     assert slots == Result.objects.count() > 3 * 60 * 3
     assert stored_rollups() == recount()
+    assert stored() == recounted()
     before = {row.pk: (row.probes, row.kinds, row.histograms) for row in Rollup.objects.filter(width=300)}
     assert sum(row[0] for row in before.values()) > 3 * 60 * 3 - 30
     condensing.refill(UNTIL - timedelta(hours=5), UNTIL, [*Target.objects.values_list("pk", flat=True)])
