@@ -156,7 +156,7 @@ def test_a_plan_has_changes_that_are_taken_back_and_faults_that_begin_after_them
 
 
 def test_deploys_and_what_strategies_served_are_made_too() -> None:
-    made(targets=8, days=4)
+    made(targets=6, days=2.5, interval_s=60)
     deploys = Deploy.objects.filter(environment__in=[place.key for place in PLACES])
     assert deploys
     assert {each.service for each in deploys} <= set(Target.objects.values_list("slug", flat=True))
