@@ -155,7 +155,7 @@ def test_the_browser_arranges_as_the_server_does_and_all_of_it_is_in_the_address
     read = "#targets > :not([hidden])"
     search = page.get_by_role("searchbox", name="Search targets")
     chosen = (
-        ("Group", "tag"), ("Sort", "name"), ("Tag", "b"), ("Tag", ""), ("Group", "environment"),
+        ("Sort", "name"), ("Group", "tag"), ("Tag", "b"), ("Tag", ""), ("Group", "environment"),
         ("Environment", "staging"), ("Sort", "ready"),
     )  # fmt: skip
     for label, value in chosen:
