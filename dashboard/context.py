@@ -27,6 +27,7 @@ PAGES = (
     MenuItem("Overview", "/", "overview"),
     MenuItem("Flags", "/flags/", "flags"),
     MenuItem("Rollback", "/rollback/", "rollback"),
+    MenuItem("Strategies", "/strategies/"),
     MenuItem("Fleet", "/fleet/"),
     MenuItem("Audit", "/audit/"),
 )

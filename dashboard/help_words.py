@@ -193,20 +193,15 @@ FIGURES: Mapping[str, tuple[str, str, str]] = {
         "Connections that are held for minutes to a day, and what ended each.",
         "The legend names the causes; each says what to check.",
     ),
-    "start_delay_p99": (
-        "Start delay p99",
-        "99 of 100 probes started at most this late.",
-        "Above a second: more workers, or fewer probes on this one.",
-    ),
     "queue": (
         "Queue",
-        "Batches of probes that wait for a worker of this location.",
-        "It must return to nought: if it grows, the workers cannot keep up.",
+        "Batches of slots that no worker of this location has taken.",
+        "It must return to nought: if it grows, start another worker.",
     ),
     "loop_lag": (
         "Loop lag",
-        "How long the prober's event loop was away. Marks of the kernel stay true; others are flagged.",
-        "Other work on the worker's machine, or too many probes at once.",
+        "How late a worker's own timers fired at the worst, in the last second.",
+        "Look at what else runs on its machine.",
     ),
     "flagged": (
         "Flagged",
@@ -215,18 +210,33 @@ FIGURES: Mapping[str, tuple[str, str, str]] = {
     ),
     "clock": (
         "Clock",
-        "How far this machine's clock is from Redis's, which all workers compare with.",
-        "Above 50 ms: check its time synchronisation.",
+        "A worker's clock beside Redis's, which all of them compare with.",
+        "If it is off, check that machine's time service: probes begin beside their slots.",
     ),
     "on_time": (
         "On time",
-        "The share of slots that started when they should.",
+        "The share of slots whose probe began within 250 ms after its instant.",
         "Late ones are ours: look at the start delay and the queue.",
     ),
     "held": (
         "Held revision",
         "The revision that a watched server says it serves by.",
         "One that lags: check that it reaches this address; it serves on by what it holds.",
+    ),
+    "verdict": (
+        "Verdict",
+        "What the probes since the change prove, by a test that may be looked at after every probe.",
+        'Before it says "cured", wait; if it says "worse", undo.',
+    ),
+    "errors": (
+        "Errors",
+        "Slots without a finding because our probe broke, or was not allowed to dial.",
+        "Open such a probe from its target: its evidence says which.",
+    ),
+    "late": (
+        "Late",
+        "Slots whose probe began more than 250 ms after its instant.",
+        "Look at the queue and the loop lag: is the worker too slow, or its machine?",
     ),
 }
 

@@ -57,6 +57,8 @@ class ApiToken(models.Model):
 
     class Scope(models.TextChoices):
         READ = "read"
+        DEPLOY = "deploy"
+        """Reads, marks deploys, and changes nothing else: for CI."""
         ACT = "act"
         ADMIN = "admin"
 
@@ -95,3 +97,12 @@ class PracticedFault(models.Model):
     by = models.CharField(max_length=150)
     started_at = models.DateTimeField()
     until = models.DateTimeField(db_index=True)
+
+
+class Tour(models.Model):
+    """How far one person is in the first-run tour (dashboard/tour.py). No row: nobody has offered it to them yet."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="tour")
+    step = models.CharField(max_length=10)
+    revision = models.PositiveBigIntegerField(default=0)
+    """The revision of staging when it began: the cure is a later one."""

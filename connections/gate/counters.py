@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from connections.gate.telemetry import ConnectionRecord
 
 OPENED, FALSE_READY, FALSE_NOT_READY = "opened", "false_ready", "false_not_ready"
+ADDED_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+"""What a strategy added is counted by the first of these milliseconds that it does not exceed: "added_5"."""
+ADDED_MORE = "added_more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,13 @@ def _readiness(record: ConnectionRecord) -> Iterator[str]:
         yield FALSE_READY
     if record.false_not_ready:
         yield FALSE_NOT_READY
+    if record.added_ms is not None:
+        yield added(record.added_ms)
+
+
+def added(milliseconds: float) -> str:
+    """The figure that counts a connection to which its strategy added so much."""
+    return next((f"added_{most}" for most in ADDED_MS if milliseconds <= most), ADDED_MORE)
 
 
 def _count(counts: dict[str, dict[str, int]], outer: str, key: str) -> None:

@@ -61,7 +61,7 @@ async def start(request: HttpRequest, slug: str, name: str) -> HttpResponse:
         form.errors["form"] = str(away)
         return await _form(request, target, form, 503)
     await sync_to_async(rows.started)(target, begun, by=by, reason=form.reason, now=timezone.now())
-    return HttpResponseRedirect(_back(target))
+    return HttpResponseRedirect(_back(target, from_target=_from_target(request)))
 
 
 @require(RESPONDER)
@@ -131,7 +131,8 @@ def _form_page(request: HttpRequest, target: Target, form: PracticeForm, status:
         "sight": words.sight(form.fault, parameters, setting.strategy),
         "durations": [(str(seconds), told) for seconds, told in words.DURATIONS.items()],
         "chips": CHIPS,
-        "back": _back(target),
+        "back": _back(target, from_target=_from_target(request)),
+        "from_target": _from_target(request),
     }
     return render(request, "practice/start.html", context, status=status)
 
@@ -149,5 +150,12 @@ def _fault(name: str) -> Fault:
     return FAULTS[name]
 
 
-def _back(target: Target) -> str:
-    return f"{reverse('practice')}?env={target.environment_id}"
+def _from_target(request: HttpRequest) -> bool:
+    """Whether the form was opened from the target's page: there its end is watched."""
+    return "target" in (request.GET.get("from"), request.POST.get("from"))
+
+
+def _back(target: Target, *, from_target: bool = False) -> str:
+    return (
+        reverse("target", args=[target.slug]) if from_target else f"{reverse('practice')}?env={target.environment_id}"
+    )

@@ -52,7 +52,7 @@ function fill(key, entry) {
   if (entry.check) {
     const check = element("p", "", entry.check);
     const label = document.createElement("b");
-    label.textContent = "Check next: ";
+    label.textContent = "Next: ";
     check.prepend(label);
     parts.push(check);
   }
@@ -84,6 +84,8 @@ async function show(node, pin) {
   opener = node;
   fill(key, entry);
   if (!box.matches(":popover-open")) box.showPopover({ source: node });
+  // Who only passes by with Tab passes no second stop; a press makes the link one.
+  box.querySelector(".help-more a").tabIndex = pinned ? 0 : -1;
   node.dataset.open = "";
   node.setAttribute("aria-describedby", "help-text");
   place();
@@ -137,9 +139,7 @@ if (box) {
     // The popover alone closes: not the panel or the probe behind it.
     event.preventDefault();
     event.stopPropagation();
-    const back = box.contains(document.activeElement) ? opener : null;
-    hide();
-    back?.focus();
+    hide();  // a focus within it goes back to the word by itself
   }, true);
   addEventListener("scroll", () => { if (opener) place(); }, { capture: true, passive: true });
   addEventListener("resize", () => { if (opener) place(); });

@@ -22,6 +22,7 @@ let waiting = null;
 listen("target", ({ data: told }) => {
   setShape(document.getElementById("state-shape"), told.state);
   setText(document.getElementById("state-word"), told.word);
+  document.getElementById("state-help").dataset.help = `state:${told.state}`;
   waiting = told;
   place();
   document.dispatchEvent(new CustomEvent("target-told", { detail: told }));

@@ -34,11 +34,14 @@ PAGES: dict[str, tuple[object, ...]] = {
     "guard": ("staging", "readiness-strategy"),
     "ramp": ("staging", "client-ack"),
     "rollback": (),
+    "strategies": (),
     "plan_make": (),
     "plan_edit": ("quiet-night",),
     "run_plan": ("staging", "phase-1"),
     "practice": (),
     "audit": (),
+    "fleet": (),
+    "target_act": ("staging-chat",),
     "deploys": (),
     "deploy_mark": (),
     "deploy_remove": (1,),
@@ -56,11 +59,12 @@ NO_PAGES = frozenset(
     {
         # Data and parts of pages.
         "figures", "residents", "slots", "target_address", "palette", "help_json",
+        "fleet_figures", "tour_note", "target_watch",
         # Forms are sent here; who only looks is refused, or led elsewhere.
         "target_resume", "race_check_start", "race_check_cancel", "proposal_approve", "proposal_reject",
         "proposal_renew", "glass_end", "review_close", "known_good", "lift", "ramp_verb", "plan_drill", "plan_remove",
         "practice_on", "practice_start", "practice_end", "practice_end_all", "session_end", "sessions_end_others",
-        "signout", "signin_link",
+        "signout", "signin_link", "tour",
     }
 )  # fmt: skip
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from dashboard.env import BASE_DIR
+from tests.browser import gestures
 from tests.browser.chromium import ARGUMENTS, EXECUTABLE
 from tests.support.daphne import Daphne
 from tests.support.servers import free_port, redis_server_binary
@@ -21,15 +22,24 @@ SCENES = {
     "healthy": ("healthy", 12, 30),
     "residents": ("residents", 1, 40),
     "cured": ("cured", 2, 40),
+    "fleet": ("fleet", 6, 70),
     "empty": None,
 }
 ROLES = {"residents": "administrator"}
 """Of the person who looks; a responder where nothing is said."""
 PAGES = {
+    "fleet": ("/fleet/", ("failing", "fleet", "empty")),
+    "fleet-24h": ("/fleet/?range=24h&location=virginia", ("fleet",)),
+    "overview-ill": ("/", ("fleet",)),
     "overview": ("/", ("failing", "healthy", "empty")),
+    "overview-groups": ("/?group=environment&sort=ready", ("failing",)),
+    "overview-none": ("/?q=nothing+like+this&group=environment", ("failing",)),
     "target": ("/targets/staging-chat/", ("failing",)),
     "target-15m": ("/targets/staging-chat/?range=15m", ("failing",)),
     "target-24h": ("/targets/staging-chat/?range=24h", ("failing",)),
+    "target-zoom": ("/targets/staging-chat/?range=1h", ("failing",)),
+    "target-different": ("/targets/staging-chat/?range=1h", ("failing",)),
+    "target-empty-range": ("/targets/staging-chat/?from=20260101T000000Z&to=20260101T060000Z", ("failing",)),
     "act-undo": ("/targets/staging-chat/?act=undo:2", ("failing",)),
     "act-choose": ("/targets/staging-chat/?act=back", ("failing",)),
     "act-production": ("/targets/orders-feed/?act=plan:phase-1", ("failing",)),
@@ -46,6 +56,8 @@ PAGES = {
     "kill": ("/flags/production/client-ack/kill/", ("failing",)),
     "promote": ("/flags/production/promote/", ("failing",)),
     "rollback": ("/rollback/?env=production", ("failing",)),
+    "strategies": ("/strategies/", ("failing", "healthy", "empty")),
+    "strategies-1h": ("/strategies/?window=1h&env=staging", ("failing",)),
     "audit": ("/audit/", ("failing",)),
     "deploys": ("/deploys/", ("failing", "empty")),
     "deploy-mark": ("/deploys/mark/?env=production", ("failing",)),
@@ -56,8 +68,13 @@ PAGES = {
     "guard": ("/flags/staging/readiness-strategy/guard/", ("failing",)),
     "flags-use": ("/flags/use/?env=staging", ("failing", "empty")),
     "keys": ("/keys/", ("residents",)),
+    "docs": ("/docs/", ("failing",)),
+    "doc": ("/docs/failures/#accept_race", ("failing",)),
+    "help": ("/targets/staging-chat/", ("failing",)),
     "key-make": ("/keys/make/?env=production", ("residents",)),
 }
+GESTURES = {"target-zoom": gestures.zoom, "target-different": gestures.pick}
+"""What is done on a page before it is taken, by the beginning of its name."""
 
 
 @contextmanager
@@ -147,6 +164,9 @@ def _one(page: Page, path: str, file: Path) -> None:
     if file.name.startswith("probe"):
         page.locator("[data-table]").first.click()
         page.locator(".probes tr", has_text="accept_race").first.locator("a").click()
+    for start, gesture in GESTURES.items():
+        if file.name.startswith(start):
+            gesture(page)
     page.wait_for_timeout(1500)
     height = page.evaluate("document.documentElement.scrollHeight")
     for top in range(0, height, 600):
@@ -155,6 +175,9 @@ def _one(page: Page, path: str, file: Path) -> None:
         page.wait_for_timeout(150)
     page.evaluate("window.scrollTo(0, 0)")
     page.wait_for_timeout(800)
+    if file.name.startswith("help"):
+        page.locator('.facts [data-help^="kind:"]').first.click()
+        page.wait_for_timeout(400)
     page.screenshot(path=file, full_page=True)
     if "-390" in file.name:
         # What a phone shows first, at its own size.

@@ -102,3 +102,22 @@ def test_nothing_scrolls_sideways_on_a_phone(web: Site, service: Practised, path
     page.goto(path)
     expect(page.get_by_role("main")).to_be_visible()
     assert not scrolls_sideways(page)
+
+
+def test_the_tour_leads_to_the_cure_and_its_last_note_comes_by_itself(web: Site) -> None:
+    page = web.visit("Tom", "responder")
+    page.goto("/practice/")
+    page.get_by_role("button", name="Start the tour").click()
+    page.get_by_role("button", name="Next: find the change").click()
+    page.get_by_role("button", name="Next: undo it").click()
+    note = page.locator("#tour-note")
+    expect(note).to_contain_text("Undo revision 2…")
+    expect(page.locator("#live")).to_have_text("Live")
+    elsewhere = web.visit("Tom", "responder")
+    elsewhere.goto("/flags/staging/undo/2/")
+    elsewhere.get_by_label("Why?").fill("Back to what held messages")
+    elsewhere.get_by_role("button", name="Undo revision 2 in staging").click()
+    expect(elsewhere.locator(".tour-line")).to_contain_text("The next note stands on the page of Staging chat")
+    expect(note).to_contain_text("Revision 3 is served.")
+    note.get_by_role("button", name="End the tour").click()
+    expect(note).to_have_count(0)

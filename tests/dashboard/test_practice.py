@@ -70,6 +70,12 @@ def test_every_fault_is_offered_with_what_the_overview_will_say(service: Practis
     assert "Nothing. Choose a fault below" not in page, "staging does not answer, so nobody knows"
 
 
+def test_who_started_it_from_the_targets_page_comes_back_there(service: Practised, rosa: Client) -> None:
+    assert '<input type="hidden" name="from" value="target">' in rosa.get(f"{START}?from=target").content.decode()
+    assert rosa.post(START, {**SENT, "from": "target"})["Location"] == "/targets/production-chat/"
+    assert "Practice:" in text(rosa.get("/targets/production-chat/"))
+
+
 def test_a_service_that_does_not_answer_is_told_with_the_next_step(service: Practised, rosa: Client) -> None:
     page = text(rosa.get("/practice/?env=staging"))
     assert "Staging chat cannot be asked." in page

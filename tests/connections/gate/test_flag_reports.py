@@ -14,6 +14,7 @@ from starlette.websockets import WebSocket
 from websockets.asyncio.client import connect
 
 from connections.gate import Cause, FlagSource, ReadinessGate
+from connections.gate.counters import added
 from tests.support.asgi import serving
 from tests.support.connection_records import connection_ended
 from tests.support.flag_server import KEY, FlagServer, flag_server, strategy
@@ -100,7 +101,19 @@ async def test_the_readiness_that_an_application_tells_is_counted_by_strategy() 
             source.ended(connection_ended("immediate", Cause.CLIENT_GONE, **fields))
         source.ended(connection_ended("fixed_delay", Cause.CLIENT_GONE, held_ms=4.0))
         await await_until(lambda: flags.counted("fixed_delay") == {"client_gone": 1})
-    assert flags.reports[-1]["readiness"] == {"immediate": {"opened": 3, "false_ready": 1, "false_not_ready": 2}}
+    figures = {"opened": 3, "false_ready": 1, "false_not_ready": 2, "added_1": 1, "added_100": 1}
+    assert flags.reports[-1]["readiness"] == {"immediate": figures}
+
+
+def test_what_a_strategy_added_is_counted_by_its_upper_bound() -> None:
+    assert [added(ms) for ms in (0.0, 1.0, 1.1, 20.0, 4999.0, 5001.0)] == [
+        "added_1",
+        "added_1",
+        "added_2",
+        "added_20",
+        "added_5000",
+        "added_more",
+    ]
 
 
 def test_a_process_names_itself_says_how_long_it_counts_and_when_it_ends() -> None:
