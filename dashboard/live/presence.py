@@ -20,6 +20,8 @@ import redis
 import redis.asyncio
 from django.conf import settings
 from django.utils import timezone
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 logger = logging.getLogger(__name__)
 CHANNEL, KEY = "readywire:presence", "readywire:presence:"
@@ -106,9 +108,10 @@ class Presence:
         client = self._client(socket_timeout=PATIENCE_SECONDS)
         hearing = asyncio.create_task(self._hear())
         try:
-            while self._here or self._changed:
+            while (self._here or self._changed) and not _cancelled():
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), self._renew_seconds)
+                    async with asyncio.timeout(self._renew_seconds):
+                        await self._woken.wait()
                 await asyncio.sleep(COALESCE_SECONDS)
                 self._woken.clear()
                 changed, self._changed = self._changed, set()
@@ -164,11 +167,11 @@ class Presence:
 
     async def _hear(self) -> None:
         """For as long as somebody looks. A message that is lost costs what is left of RENEW_SECONDS."""
-        while True:
+        while not _cancelled():
             try:
                 async with self._client() as client, client.pubsub(ignore_subscribe_messages=True) as channel:
                     await channel.subscribe(CHANNEL)
-                    while True:
+                    while not _cancelled():
                         message = await channel.get_message(timeout=self._renew_seconds)
                         if message and json.loads(message["data"])["by"] != self._process:
                             self._woken.set()
@@ -181,9 +184,16 @@ class Presence:
             self._redis_url,
             decode_responses=True,
             socket_connect_timeout=PATIENCE_SECONDS,
+            retry=Retry(NoBackoff(), 0),
             health_check_interval=LEASE_SECONDS,
             **options,
         )
+
+
+def _cancelled() -> bool:
+    """Whether the running task was asked to end, also where a library swallowed the exception that says so."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 _presences: "WeakKeyDictionary[asyncio.AbstractEventLoop, Presence]" = WeakKeyDictionary()
