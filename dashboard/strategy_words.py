@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from dashboard import sentences, shares
 from dashboard.comparing import LEAST_PROBES, Comparison, Side, score_bounds
-from dashboard.sentences import FEWEST_FOR_SHARE, NBSP, NO_FIGURE, Part, Story, count, plural
+from dashboard.sentences import FEWEST_FOR_SHARE, NBSP, NO_FIGURE, Part, count, plural
+from dashboard.story import Story
 from probes.histogram import bounds
 
 MOST_FINDINGS = 3
