@@ -2,8 +2,8 @@
 
 `python -m benchmarks.pages --history DATA_DIR` instead asks each page of the product over HTTP, by the data of a folder
 that `manage.py generate_history --targets 100 --days 30` has filled (DATABASE_URL may name a PostgreSQL), and prints
-the milliseconds until its last byte: median and worst of `--times`, the processor time of the web process (on a busy machine the truer
-figure), and which are above 100.
+the milliseconds until its last byte: median and worst of `--times`, the processor time of the web process (on a busy
+machine the truer figure), and which are above 100.
 
 Interactive: the page has painted, its scripts have run, and 500 ms without a task above 50 ms have begun. Cold: an
 empty cache. Warm: the same page again.
@@ -140,10 +140,8 @@ def _served(client: httpx.Client, process: psutil.Process, path: str, times: int
     first, rest, after = took[0], took[1:], process.cpu_times()
     cpu = (after.user + after.system - before.user - before.system) * 1000 / times
     status = "" if answer.status_code == 200 else f"  {answer.status_code}!"
-    print(
-        f"{path:<52} {median(rest):6.0f} ms ({cpu:4.0f} of processor), worst {max(rest):6.0f}, first {first:6.0f}{status}",
-        flush=True,
-    )
+    spread = f"worst {max(rest):6.0f}, first {first:6.0f}{status}"
+    print(f"{path:<52} {median(rest):6.0f} ms ({cpu:4.0f} of processor), {spread}", flush=True)
     return median(rest) <= LIMIT_MS
 
 

@@ -1,6 +1,6 @@
 """No page asks the database more often because there are more targets."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
@@ -22,7 +22,7 @@ FLAG = "readiness-strategy"
 _TARGET = {"slug": SLUG}
 _STAGE = {"environment_key": STAGING}
 _FLAG = {"environment_key": STAGING, "flag_key": FLAG}
-PAGES: dict[str, tuple[dict[str, object], dict[str, str]]] = {
+PAGES: dict[str, tuple[Mapping[str, object], Mapping[str, str]]] = {
     "overview": ({}, {}),
     "target_add": ({}, {}),
     "target": (_TARGET, {"range": "24h"}),
@@ -94,7 +94,7 @@ def asked(client: Client) -> dict[str, int]:
     """Queries of each page, the second time that it is seen: what a process remembers it asks once."""
     found = {}
     for name, (arguments, query) in PAGES.items():
-        address = reverse(name, kwargs=arguments) + (f"?{urlencode(query)}" if query else "")
+        address = reverse(name, kwargs=dict(arguments)) + (f"?{urlencode(query)}" if query else "")
         client.get(address)
         with CaptureQueriesContext(connection) as queries:
             answer = client.get(address)
