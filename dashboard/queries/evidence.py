@@ -14,7 +14,7 @@ from probes.engine.outcome import FailureKind
 from probes.models import Result, Target
 
 LONGEST = timedelta(days=1)
-MOST = 20_000
+MOST = 10_000
 """So many of the newest are enough for a 95th percentile, and bounded."""
 OURS = [kind.value for kind in FailureKind if kind.ours]
 
