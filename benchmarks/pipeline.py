@@ -100,9 +100,10 @@ def main() -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         database = stack.enter_context(postgresql()) if arguments.postgresql else f"sqlite:///{folder / 'db.sqlite3'}"
         url, service = stack.enter_context(chat_service(arguments.servers))
-        pipeline = stack.enter_context(_pipeline(folder, database, arguments.workers))
+        pipeline = stack.enter_context(recording(folder, database))
+        _start_probing(pipeline, arguments.workers)
         pipeline.running["chat service"] = service
-        _use_django(pipeline.environ)
+        use_django(pipeline.environ)
         _make_targets(arguments, url)
         found = asyncio.run(_measure(pipeline, arguments))
     if arguments.json:
@@ -133,8 +134,8 @@ def _compare(silent: int) -> int:
     return 0
 
 
-@contextmanager
-def _pipeline(folder: Path, database: str, workers: int) -> Iterator[Pipeline]:
+def environment(folder: Path, database: str) -> Pipeline:
+    """A pipeline of which nothing runs yet: free ports, its data in `folder`, this database."""
     port, redis_port = free_port(), free_port()
     environ = {
         **os.environ,
@@ -147,13 +148,19 @@ def _pipeline(folder: Path, database: str, workers: int) -> Iterator[Pipeline]:
         "PROBE_MAX_IN_FLIGHT": "5000",
         "PROBE_ALLOW_PRIVATE": "1",
     }
-    pipeline = Pipeline(environ, port)
+    return Pipeline(environ, port)
+
+
+@contextmanager
+def recording(folder: Path, database: str) -> Iterator[Pipeline]:
+    """Redis, the recorder and the web process over a migrated database."""
+    pipeline = environment(folder, database)
+    redis_port = pipeline.environ["REDIS_URL"].rpartition(":")[2].partition("/")[0]
     try:
-        pipeline.start("redis", (redis_server_binary(), "--port", str(redis_port), "--save", "", "--dir", str(folder)))
-        subprocess.run([sys.executable, "manage.py", "migrate", "-v", "0"], env=environ, cwd=ROOT, check=True)
+        pipeline.start("redis", (redis_server_binary(), "--port", redis_port, "--save", "", "--dir", str(folder)))
+        subprocess.run([sys.executable, "manage.py", "migrate", "-v", "0"], env=pipeline.environ, cwd=ROOT, check=True)
         pipeline.start("recorder", processes.recorder().arguments)
-        pipeline.start("web", processes.web(port).arguments)
-        _start_probing(pipeline, workers)
+        pipeline.start("web", processes.web(pipeline.port).arguments)
         yield pipeline
     finally:
         pipeline.running.pop("chat service", None)
@@ -169,7 +176,8 @@ def _start_probing(pipeline: Pipeline, workers: int) -> None:
     pipeline.start("beat", processes.beat().arguments)
 
 
-def _use_django(environ: dict[str, str]) -> None:
+def use_django(environ: dict[str, str]) -> None:
+    """This process on the same data."""
     os.environ.update(environ)
     import django
 
@@ -223,7 +231,7 @@ async def _measure(pipeline: Pipeline, arguments: argparse.Namespace) -> dict[st
 async def _listen(pipeline: Pipeline, heard: list[int]) -> None:
     """One browser on the overview: a live socket, signed in. Notes the length of each update."""
     cookie = await asyncio.to_thread(_cookie)
-    await asyncio.to_thread(wait_until, lambda: _listens(pipeline.port), 20, "the web server listens")
+    await asyncio.to_thread(wait_until, lambda: listens(pipeline.port), 20, "the web server listens")
     page = f"http://127.0.0.1:{pipeline.port}"
     url = f"ws://127.0.0.1:{pipeline.port}/ws/live/"
     headers = {"Cookie": f"sessionid={cookie}"}
@@ -246,7 +254,8 @@ def _cookie() -> str:
     return signed_in("viewer").cookies["sessionid"].value
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """True where a server takes connections at the port of this machine."""
     with socket.socket() as sock:
         return sock.connect_ex(("127.0.0.1", port)) == 0
 

@@ -182,7 +182,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("TRANSCRIPT_SUCCESS_SHARE", "0.01", "Share of successful probes whose transcript is kept.", _share),
     Setting("TRANSCRIPT_BYTES", "16384", "Longest transcript kept of one probe.", _count),
     Setting("CERTIFICATE_WARNING_DAYS", "14", "A certificate that expires sooner is told as a warning.", _count),
-    Setting("LIVE_UPDATES_PER_SECOND", "2", "Most live updates a page receives in a second.", _positive),
+    Setting("LIVE_UPDATES_PER_SECOND", "5", "Most live updates a page receives in a second.", _positive),
     Setting(
         "REVISION_POLL_MILLISECONDS", "500", "How often each web process reads the revisions from the database.", _count
     ),

@@ -57,6 +57,8 @@ class ApiToken(models.Model):
 
     class Scope(models.TextChoices):
         READ = "read"
+        DEPLOY = "deploy"
+        """Reads, marks deploys, and changes nothing else: for CI."""
         ACT = "act"
         ADMIN = "admin"
 

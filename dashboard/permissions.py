@@ -5,6 +5,7 @@ their token stands for a role, and what they do is signed "token NAME".
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar, cast
@@ -30,7 +31,12 @@ VIEWER = User.Role.VIEWER.value
 RESPONDER = User.Role.RESPONDER.value
 ADMINISTRATOR = User.Role.ADMINISTRATOR.value
 ORDER = (VIEWER, RESPONDER, ADMINISTRATOR)
-ROLE_OF_SCOPE = {ApiToken.Scope.READ: VIEWER, ApiToken.Scope.ACT: RESPONDER, ApiToken.Scope.ADMIN: ADMINISTRATOR}
+ROLE_OF_SCOPE = {
+    ApiToken.Scope.READ: VIEWER,
+    ApiToken.Scope.DEPLOY: VIEWER,
+    ApiToken.Scope.ACT: RESPONDER,
+    ApiToken.Scope.ADMIN: ADMINISTRATOR,
+}
 NAMES_SHOWN = 8
 
 
@@ -63,58 +69,68 @@ def require(role: str, what: str = "this page") -> Callable[[View], View]:
     return _guard(role, what, api=False)
 
 
-def require_api(role: str, what: str = "this page") -> Callable[[View], View]:
-    """The same for JSON interfaces that change something: a Bearer token needs no CSRF token, a session does."""
-    return _guard(role, what, api=True)
+def require_api(role: str, what: str = "this page", *, scope: str = "") -> Callable[[View], View]:
+    """The same for JSON interfaces that change something: a Bearer token needs no CSRF token, a session does. `scope`:
+    that of tokens which may do this although their role may not."""
+    return _guard(role, what, api=True, scope=scope)
 
 
-def _guard(role: str, what: str, *, api: bool) -> Callable[[View], View]:
+def _guard(role: str, what: str, *, api: bool, scope: str = "") -> Callable[[View], View]:
     if role not in ORDER:
         raise ValueError(f"role: {role!r} is none of {', '.join(ORDER)}")
 
     def decorate(view: View) -> View:
         guard = _async_guard if iscoroutinefunction(view) else _sync_guard
-        guarded = guard(view, role, what, api)
+        guarded = guard(view, _Rule(role, what, api, scope))
         return cast("View", csrf_exempt(guarded) if api else guarded)
 
     return decorate
 
 
-def _sync_guard(
-    view: Callable[..., HttpResponseBase], role: str, what: str, api: bool
-) -> Callable[..., HttpResponseBase]:
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """Who may reach a view."""
+
+    role: str
+    what: str
+    api: bool
+    scope: str
+
+
+def _sync_guard(view: Callable[..., HttpResponseBase], rule: _Rule) -> Callable[..., HttpResponseBase]:
     @wraps(view)
     def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        return _refused(request, role, what, api) or view(request, *args, **kwargs)
+        return _refused(request, rule) or view(request, *args, **kwargs)
 
     return inner
 
 
 def _async_guard(
-    view: Callable[..., Awaitable[HttpResponseBase]], role: str, what: str, api: bool
+    view: Callable[..., Awaitable[HttpResponseBase]], rule: _Rule
 ) -> Callable[..., Awaitable[HttpResponseBase]]:
     @wraps(view)
     async def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        refused = await sync_to_async(_refused)(request, role, what, api)
+        refused = await sync_to_async(_refused)(request, rule)
         return refused or await view(request, *args, **kwargs)
 
     return inner
 
 
-def _refused(request: HttpRequest, role: str, what: str, api: bool) -> HttpResponse | None:
+def _refused(request: HttpRequest, rule: _Rule) -> HttpResponse | None:
     """None where the caller may go on; `request.user` is then loaded (async views may read it), and for programs it
     is a stand-in named after the token."""
-    as_json = api or request.path.startswith(("/api/", "/metrics"))
+    as_json = rule.api or request.path.startswith(("/api/", "/metrics"))
     bearer = _bearer(request) if as_json else ""
-    user: Caller = _program(bearer) if bearer else request.user
+    scope, user = _program(bearer) if bearer else ("", request.user)
     if not user.is_authenticated:
         return _unknown(request, as_json)
-    if api and not bearer and (reason := _csrf_failure(request)):
+    if rule.api and not bearer and (reason := _csrf_failure(request)):
         return _json_error(403, "csrf", f"{reason} Send the X-CSRFToken header, or use a Bearer token.")
-    if not allows(user, role):
+    if not allows(user, rule.role) and not (scope and scope == rule.scope):
+        sentence = refusal(rule.role, rule.what)
         if as_json:
-            return _json_error(403, "role", refusal(role, what))
-        return render(request, "signin/forbidden.html", {"sentence": refusal(role, what)}, status=403)
+            return _json_error(403, "role", sentence)
+        return render(request, "signin/forbidden.html", {"sentence": sentence}, status=403)
     if bearer:
         request.user = user
     return None
@@ -138,11 +154,12 @@ def _bearer(request: HttpRequest) -> str:
     return secret.strip() if scheme.lower() == "bearer" else ""
 
 
-def _program(secret: str) -> Caller:
+def _program(secret: str) -> tuple[str, Caller]:
+    """The token's scope, and the stand-in that has its role."""
     token = token_for(secret) if secret.startswith(TOKEN_PREFIX) else None
     if token is None:
-        return AnonymousUser()
-    return User(name=f"token {token.name}", role=ROLE_OF_SCOPE[ApiToken.Scope(token.scope)])
+        return "", AnonymousUser()
+    return token.scope, User(name=f"token {token.name}", role=ROLE_OF_SCOPE[ApiToken.Scope(token.scope)])
 
 
 class _CsrfCheck(CsrfViewMiddleware):

@@ -102,7 +102,7 @@ class Story:
     name: str = ""
     environment: str = ""
     undo: int | None = None
-    """The revision to offer to undo: the only one that changed something just before."""
+    """The revision to offer to undo: the only one that changed something just before, while any of it is served."""
 
     @property
     def text(self) -> str:
@@ -294,6 +294,9 @@ def _about(fault: Fault, tone: Tone, parts: tuple[Part, ...], facts: tuple[tuple
     before = [change for change in fault.changes if change.at <= fault.since]
     revisions = {change.revision for change in before if change.revision is not None}
     undo = revisions.pop() if len(revisions) == 1 and tone != "stale" else None
+    changed = {change.flag for change in before if change.revision is not None}
+    if changed <= {change.flag for change in fault.changes if change.at > fault.since}:
+        undo = None  # nothing of it is served any more
     return Story(tone, parts, facts, fault.slug, fault.name, fault.environment, undo)
 
 

@@ -94,12 +94,13 @@ class Target(models.Model):
 class Result(models.Model):
     """What one slot of a target found at one location. The identity is the slot, so a second delivery changes nothing.
 
-    Times are integer microseconds; null where the probe did not get that far.
+    Times are integer microseconds; null where the probe did not get that far. Here and in what is derived, the target
+    and the location have no index of their own: those of the table begin with the target, and nobody asks by location.
     """
 
     pk = models.CompositePrimaryKey("target_id", "location_id", "slot")
-    target = models.ForeignKey(Target, on_delete=models.CASCADE, related_name="results")
-    location = models.ForeignKey(Location, on_delete=models.PROTECT, related_name="+")
+    target = models.ForeignKey(Target, on_delete=models.CASCADE, db_index=False, related_name="results")
+    location = models.ForeignKey(Location, on_delete=models.PROTECT, db_index=False, related_name="+")
     slot = models.DateTimeField()
     ok = models.BooleanField()
     kind = models.CharField(max_length=30)
@@ -144,8 +145,8 @@ class Transcript(models.Model):
     """The frames of one probe, redacted and bounded: every failure, and a share of the successes."""
 
     pk = models.CompositePrimaryKey("target_id", "location_id", "slot")
-    target = models.ForeignKey(Target, on_delete=models.CASCADE, related_name="+")
-    location = models.ForeignKey(Location, on_delete=models.PROTECT, related_name="+")
+    target = models.ForeignKey(Target, on_delete=models.CASCADE, db_index=False, related_name="+")
+    location = models.ForeignKey(Location, on_delete=models.PROTECT, db_index=False, related_name="+")
     slot = models.DateTimeField(db_index=True)
     marks = models.JSONField(default=dict)
     """Every mark by name: microseconds after `intended`."""
@@ -158,8 +159,8 @@ class ResidentLife(models.Model):
     """One life of a resident probe: `probes.engine.lives.Life`, field by field. Durations are integer microseconds."""
 
     pk = models.CompositePrimaryKey("target_id", "location_id", "number", "started")
-    target = models.ForeignKey(Target, on_delete=models.CASCADE, related_name="lives")
-    location = models.ForeignKey(Location, on_delete=models.PROTECT, related_name="+")
+    target = models.ForeignKey(Target, on_delete=models.CASCADE, db_index=False, related_name="lives")
+    location = models.ForeignKey(Location, on_delete=models.PROTECT, db_index=False, related_name="+")
     number = models.PositiveSmallIntegerField()
     started = models.DateTimeField()
     ended = models.DateTimeField(db_index=True)
@@ -194,16 +195,17 @@ class ResidentLife(models.Model):
 
 
 class Rollup(models.Model):
-    """A minute, five or an hour of a target at a location: counts, and one mergeable histogram per figure."""
+    """A minute, five, an hour or four of a target at a location: counts, and one mergeable histogram per figure."""
 
     class Width(models.IntegerChoices):
         MINUTE = 60
         FIVE_MINUTES = 300
         HOUR = 3600
+        FOUR_HOURS = 14_400
 
     pk = models.CompositePrimaryKey("target_id", "location_id", "width", "start")
-    target = models.ForeignKey(Target, on_delete=models.CASCADE, related_name="rollups")
-    location = models.ForeignKey(Location, on_delete=models.PROTECT, related_name="+")
+    target = models.ForeignKey(Target, on_delete=models.CASCADE, db_index=False, related_name="rollups")
+    location = models.ForeignKey(Location, on_delete=models.PROTECT, db_index=False, related_name="+")
     width = models.PositiveIntegerField(choices=Width)
     start = models.DateTimeField()
     probes = models.PositiveIntegerField(default=0)
@@ -220,7 +222,10 @@ class Rollup(models.Model):
     """{figure: probes.histogram.Histogram as JSON}; figures: start_delay, dns, tcp, tls, upgrade, race_window, ..."""
 
     class Meta:
-        indexes = [models.Index(fields=["width", "start"], name="rollup_width_start")]
+        indexes = [
+            models.Index(fields=["width", "start"], name="rollup_width_start"),  # retention, and sums of many targets
+            models.Index(fields=["target", "width", "start"], name="rollup_target"),  # a target at all its locations
+        ]
 
 
 class ServedRollup(models.Model):
@@ -235,8 +240,8 @@ class ServedRollup(models.Model):
         DAY = 86_400
 
     pk = models.CompositePrimaryKey("target_id", "location_id", "width", "start", "strategy")
-    target = models.ForeignKey(Target, on_delete=models.CASCADE, related_name="served")
-    location = models.ForeignKey(Location, on_delete=models.PROTECT, related_name="+")
+    target = models.ForeignKey(Target, on_delete=models.CASCADE, db_index=False, related_name="served")
+    location = models.ForeignKey(Location, on_delete=models.PROTECT, db_index=False, related_name="+")
     width = models.PositiveIntegerField(choices=Width)
     start = models.DateTimeField()
     """Counted from the Unix epoch in UTC: a day begins at midnight UTC."""
@@ -265,7 +270,7 @@ class ServedRollup(models.Model):
 
 
 class LocationRollup(models.Model):
-    """How a location's own work went in a minute, five minutes, an hour, or ever: `probes/fleet/counting.py` writes it.
+    """How a location's own work went in a minute, an hour, ever...: `probes/fleet/counting.py` writes it.
 
     Nothing in it is charged to a target.
     """
@@ -274,7 +279,9 @@ class LocationRollup(models.Model):
         EVER = 0
         MINUTE = 60
         FIVE_MINUTES = 300
+        QUARTER = 900
         HOUR = 3600
+        SIX_HOURS = 21_600
 
     pk = models.CompositePrimaryKey("location_id", "width", "start")
     location = models.ForeignKey(Location, on_delete=models.CASCADE, related_name="rollups")

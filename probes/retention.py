@@ -50,16 +50,9 @@ def _served_days() -> tuple[tuple[ServedRollup.Width, int], ...]:
 
 
 def _tidy_locations(now: datetime) -> int:
-    table, widths = LocationRollup._meta.db_table, LocationRollup.Width
-    kept = {
-        widths.MINUTE: settings.MINUTE_DAYS,
-        widths.FIVE_MINUTES: settings.MINUTE_DAYS,
-        widths.HOUR: settings.HOUR_DAYS,
-    }
-    return sum(
-        _delete(table, f"width = {width.value} AND start < %s", now - timedelta(days=days))
-        for width, days in kept.items()
-    )
+    table, hour = LocationRollup._meta.db_table, LocationRollup.Width.HOUR.value
+    kinds = ((f"BETWEEN 1 AND {hour - 1}", settings.MINUTE_DAYS), (f">= {hour}", settings.HOUR_DAYS))
+    return sum(_delete(table, f"width {widths} AND start < %s", now - timedelta(days=days)) for widths, days in kinds)
 
 
 def _delete(table: str, condition: str, before: datetime) -> int:

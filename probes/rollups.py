@@ -20,8 +20,13 @@ IDENTITY = ("target_id", "location_id", "width", "start")
 
 def kept_days() -> dict[int, int]:
     """Days that rollups of each width are kept."""
-    width, days = Rollup.Width, settings.MINUTE_DAYS
-    return {width.MINUTE.value: days, width.FIVE_MINUTES.value: days, width.HOUR.value: settings.HOUR_DAYS}
+    width, minutes, hours = Rollup.Width, settings.MINUTE_DAYS, settings.HOUR_DAYS
+    return {
+        width.MINUTE.value: minutes,
+        width.FIVE_MINUTES.value: minutes,
+        width.HOUR.value: hours,
+        width.FOUR_HOURS.value: hours,
+    }
 
 
 def count(inserted: Iterable[Entry], replaced: Iterable[Entry], known: Mapping[int, Known]) -> None:

@@ -71,10 +71,14 @@ def reads(view: View) -> View:
     return by_method(GET=view)
 
 
-def by_method(**views: View) -> View:
-    """One address, a view for each method: GET for scope read, POST for scope act. Others are answered 405."""
+def by_method(*, what: str = "flags", scope: str = "", **views: View) -> View:
+    """One address, a view for each method: GET for scope read, POST for scope act. Others are answered 405.
+
+    `what` is changed; tokens of `scope`, where one is given, may do so too.
+    """
+    may_act = require_api(RESPONDER, what, scope=scope)
     guarded = {
-        name: require(VIEWER)(_refusing(view)) if name == "GET" else require_api(RESPONDER, "flags")(_refusing(view))
+        name: require(VIEWER)(_refusing(view)) if name == "GET" else may_act(_refusing(view))
         for name, view in views.items()
     }
     allowed = ", ".join([*guarded, "HEAD"] if "GET" in guarded else guarded)

@@ -12,6 +12,7 @@ from connections import deploys as marking
 from connections.deploys import BadDeploy, Told
 from connections.models import Deploy
 from dashboard.api.acting import Asked, BadRequest, act, by_method
+from dashboard.models import ApiToken
 from dashboard.queries.deploys import older_than
 
 PAGE = 50
@@ -88,4 +89,4 @@ def _told(row: Deploy) -> dict[str, Any]:
     return {"id": row.pk, "environment": row.environment_id, **told, "told_by": row.told_by}
 
 
-deploys = by_method(GET=_list, POST=_mark)
+deploys = by_method(what="deploys", scope=ApiToken.Scope.DEPLOY, GET=_list, POST=_mark)

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
+from functools import lru_cache
 from html import escape
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -71,6 +72,7 @@ class Chart:
         return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "table"}
 
 
+@lru_cache(maxsize=4 * 720)
 def local(at: datetime, zone: ZoneInfo) -> str:
     """Plotly draws the numbers it is given: wall-clock time of the page's zone, without an offset."""
     return at.astimezone(zone).replace(tzinfo=None).isoformat(timespec="seconds")

@@ -1,6 +1,7 @@
 """Where the time lies: a heatmap of the race window. Time across, latency up, "never" on top."""
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import pairwise
@@ -82,7 +83,7 @@ def _row_of(low: float, high: float, edges: Sequence[float]) -> int:
     if math.isinf(high):
         return len(edges) - 1
     middle = (low + high) / 2 / 1000
-    return min(max(sum(1 for edge in edges if edge <= middle) - 1, 0), len(edges) - 2)
+    return min(max(bisect_right(edges, middle) - 1, 0), len(edges) - 2)
 
 
 def _heat(counts: list[list[int]], ys: list[float], xs: list[str]) -> list[Figure]:

@@ -35,7 +35,7 @@ RANGES = (
     Range("6h", "6 h", timedelta(hours=6), timedelta(minutes=1), 60),
     Range("24h", "24 h", timedelta(hours=24), timedelta(minutes=5), 300),
     Range("7d", "7 d", timedelta(days=7), timedelta(hours=1), 3600),
-    Range("30d", "30 d", timedelta(days=30), timedelta(hours=1), 3600),
+    Range("30d", "30 d", timedelta(days=30), timedelta(hours=4), 14_400),
 )
 BY_KEY = {each.key: each for each in RANGES}
 DEFAULT_RANGE = BY_KEY["15m"]
@@ -142,6 +142,9 @@ class Window:
     served: Sequence[Line] = ()
     """The race window of each strategy that served its probes, with the most probes first."""
 
+    sums: dict[int, tuple[frozenset[str], list[Bucket]]] = field(default_factory=dict, compare=False, repr=False)
+    """What `coarser` has summed: by how many buckets are one, the figures that it holds, and the buckets."""
+
     @cached_property
     def total(self) -> Bucket:
         """All buckets as one. Every chart's sentence reads it."""
@@ -181,7 +184,12 @@ def coarser(window: Window, most: int, *figures: str) -> tuple[list[Bucket], tim
     factor = max(1, -(-int(columns) // most))
     if factor == 1:
         return list(window.buckets), window.bucket
-    return merged(window.buckets, window.bucket * factor, figures), window.bucket * factor
+    size = window.bucket * factor
+    known = window.sums.get(factor)
+    if known is None or not known[0].issuperset(figures):
+        # The widest is asked for first: where the time lies, then the events of the same columns.
+        known = window.sums[factor] = frozenset(figures), merged(window.buckets, size, figures)
+    return known[1], size
 
 
 def raw_bucket(range_: Range, interval: timedelta) -> timedelta:

@@ -9,16 +9,17 @@ from zoneinfo import ZoneInfo
 from dashboard import sentences
 from dashboard.charts.series import BY_KEY, DEFAULT_RANGE, Range, floor, raw_bucket, whole_seconds
 
-MOST_POINTS = 720
-"""Whole buckets that a chart shows; past this the next coarser ones are read."""
+MOST_POINTS = 360
+"""Whole buckets that a chart shows; past this the next coarser ones are read. More would take the server over 100 ms,
+and lie closer than two pixels."""
 SHORTEST = timedelta(seconds=1)
-LONGEST = timedelta(days=MOST_POINTS)
+LONGEST = timedelta(days=720)
 _FORMAT = "%Y%m%dT%H%M%SZ"
 _SECONDS = (1, 2, 5, 10, 15, 30)
 """Buckets of single results. A minute and up comes from rollups."""
 _RAW_POINTS = 30
 _WITH_SECONDS = timedelta(minutes=5)
-_MINUTE, _FIVE_MINUTES, _HOUR = 60, 300, 3600
+_MINUTE, _FIVE_MINUTES, _HOUR, _FOUR_HOURS = 60, 300, 3600, 14_400
 _UNKNOWN_RANGE = f"range: one of {', '.join(BY_KEY)}."
 
 
@@ -33,8 +34,9 @@ STEPS = (
     Step(timedelta(minutes=1), _MINUTE),
     Step(timedelta(minutes=5), _FIVE_MINUTES),
     Step(timedelta(hours=1), _HOUR),
-    Step(timedelta(hours=6), _HOUR),
-    Step(timedelta(days=1), _HOUR),
+    Step(timedelta(hours=4), _FOUR_HOURS),
+    Step(timedelta(days=1), _FOUR_HOURS),
+    Step(timedelta(days=2), _FOUR_HOURS),
 )
 """From fine to coarse."""
 
@@ -143,7 +145,7 @@ def _step(asked: Fixed, interval: timedelta, kept: Kept) -> tuple[timedelta, int
         fine = next(size for size in _SECONDS if size * _RAW_POINTS >= asked.length.total_seconds())
         return max(timedelta(seconds=fine), min(whole_seconds(interval), asked.length)), None
     for step in STEPS:
-        if asked.length <= step.bucket * MOST_POINTS and (step.width == _HOUR or asked.start >= kept.minutes):
+        if asked.length <= step.bucket * MOST_POINTS and (step.width >= _HOUR or asked.start >= kept.minutes):
             return step
     return STEPS[-1]
 

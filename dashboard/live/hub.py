@@ -29,9 +29,11 @@ SILENT_SECONDS = 45.0
 SESSIONS_SECONDS = 2.0
 """How often it is looked whether the sessions of open pages still hold."""
 MOST_SHARE = 0.15
-"""Computing takes at most this share of a core: with very many targets, updates come less often."""
-ALWAYS = frozenset({"health"})
-"""Topics that tell more than the database knows, and so are computed at each look."""
+"""Computing takes at most this share of a core over time: with very many targets, updates come less often."""
+MOST_SAVED = 0.3
+"""Seconds of processor time that quiet moments save up for a busy one."""
+REFRESH_SECONDS = {"health": 0.0, "fleet": 1.0}
+"""By topic, where they tell more than the database knows, and so what moves no pulse: in place of WHOLE_SECONDS."""
 SLEPT, SIGNED_OUT = 4408, 4401
 """Close codes. After the second the page asks for a new sign-in."""
 
@@ -93,7 +95,9 @@ class Hub:
         self._tasks: list[asyncio.Task[None]] = []
         self._resting: asyncio.Future[Any] | None = None
         self._extra: Data = {}
-        self._spent = 0.0
+        self._computed_at: dict[str, float] = {}
+        self._allowance = MOST_SAVED
+        self._allowed_at = time.monotonic()
         self._failing_since: datetime | None = None
 
     def known(self, topic: str) -> bool:
@@ -147,7 +151,7 @@ class Hub:
             self._listeners[topic].pop(listener, None)
             if not self._listeners[topic]:
                 del self._listeners[topic]
-                for kept in (self._shown, self._whole, self._pulses):
+                for kept in (self._shown, self._whole, self._pulses, self._computed_at):
                     kept.pop(topic, None)
                 if not self._turns[topic].locked():
                     del self._turns[topic]
@@ -165,39 +169,47 @@ class Hub:
         self._tasks = []
 
     async def _update_loop(self) -> None:
-        whole_at = time.monotonic()
         while True:
             await _wait(self._woken, POLL_SECONDS)
             self._woken.clear()
-            started, self._spent = time.monotonic(), 0.0
+            started = time.monotonic()
             try:
-                everything = started - whole_at >= WHOLE_SECONDS
-                await self._publish(everything=everything)
-                whole_at = started if everything else whole_at
+                await self._publish()
                 self._failing_since = None
             except Exception:
                 # The database may be away for a while: pages say so, the loop goes on.
                 if self._failing_since is None:
                     self._failing_since = timezone.now()
                     logger.exception("live updates cannot read the database; trying again every %s s", POLL_SECONDS)
-            took = time.monotonic() - started
-            await asyncio.sleep(max(0.0, self._gap - took, self._spent / MOST_SHARE - took))
+            await asyncio.sleep(max(0.0, started + self._gap - time.monotonic(), self._overdrawn()))
 
-    async def _publish(self, *, everything: bool) -> None:
+    def _overdrawn(self) -> float:
+        """Seconds until as much processor time is allowed as was spent; 0 where there is some left."""
+        now = time.monotonic()
+        self._allowance = min(MOST_SAVED, self._allowance + (now - self._allowed_at) * MOST_SHARE)
+        self._allowed_at = now
+        return max(0.0, -self._allowance / MOST_SHARE)
+
+    async def _publish(self) -> None:
         pulses: Mapping[str, Hashable] = await self._timed(self._topics.pulses, list(self._listeners))
-        for topic, pulse in pulses.items():
-            if everything or topic in ALWAYS or self._pulses.get(topic) != pulse:
-                async with self._turns[topic]:
-                    whole = topic not in self._shown
-                    told = await self._compute(topic)
-                    if topic in self._listeners:
-                        self._pulses[topic] = pulse
-                        if told is not None:
-                            await self._broadcast(topic, told, whole=whole)
+        # What most pages show comes first.
+        for topic in sorted(pulses, key=lambda topic: -len(self._listeners.get(topic, ()))):
+            age = time.monotonic() - self._computed_at.get(topic, 0.0)
+            if age >= REFRESH_SECONDS.get(topic, WHOLE_SECONDS) or self._pulses.get(topic) != pulses[topic]:
+                await self._tell(topic, pulses[topic])
+
+    async def _tell(self, topic: str, pulse: Hashable) -> None:
+        async with self._turns[topic]:
+            whole = topic not in self._shown
+            told = await self._compute(topic)
+            if topic in self._listeners:
+                self._pulses[topic] = pulse
+                if told is not None:
+                    await self._broadcast(topic, told, whole=whole)
 
     async def _compute_first(self, topic: str) -> None:
         """Its pulse is read before: what is written in between is found by the next look."""
-        pulses = {} if topic in ALWAYS else await self._timed(self._topics.pulses, [topic])
+        pulses = {} if topic in REFRESH_SECONDS else await self._timed(self._topics.pulses, [topic])
         await self._compute(topic)
         if topic in self._listeners:
             self._pulses.update(pulses)
@@ -205,8 +217,12 @@ class Hub:
     async def _compute(self, topic: str) -> str | None:
         """Keep what the topic says now; the update of it for those who know what was kept before."""
         before = self._shown.get(topic)
+        self._computed_at[topic] = time.monotonic()
         found: _Found = await self._timed(self._work, topic, before)
-        if found.data is None or topic not in self._listeners:
+        if topic not in self._listeners:
+            self._computed_at.pop(topic, None)
+            return None
+        if found.data is None:
             return None
         self._shown[topic] = found.data
         if found.told is None:
@@ -238,7 +254,7 @@ class Hub:
             return work(*arguments), time.thread_time() - began
 
         found, spent = await self._run(measured)
-        self._spent += spent
+        self._allowance -= spent
         return found
 
     async def _broadcast(self, topic: str, text: str, *, whole: bool) -> None:

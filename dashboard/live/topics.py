@@ -24,7 +24,7 @@ from dashboard.queries_flags import flags_state
 from probes.models import RaceCheck, ResidentLife, Target, TargetStatus
 
 Data = dict[str, Any]
-FLEET_KEPT = timedelta(seconds=1)
+FLEET_KEPT = timedelta(seconds=1.5)
 """Every page listens to `health`: how the fleet is, is read no more often than so."""
 
 

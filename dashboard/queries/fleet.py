@@ -60,6 +60,7 @@ class WorkerRow:
     dropped: str
     lag: str
     offset: str
+    offset_noted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +125,12 @@ class Fleet:
             shape="up" if alive else "stale",
             word="Alive" if alive else "Gone",
             heard=fleet_words.heard(worker.heard, self.at),
-            in_flight=sentences.count(worker.in_flight),
-            waiting=sentences.count(worker.waiting),
+            in_flight=sentences.count(worker.in_flight) if alive else sentences.NO_FIGURE,
+            waiting=sentences.count(worker.waiting) if alive else sentences.NO_FIGURE,
             dropped=sentences.count(worker.dropped),
-            lag=sentences.latency(worker.lag_us),
-            offset=fleet_words.offset(worker.clock_offset_us),
+            lag=sentences.latency(worker.lag_us if alive else None),
+            offset=fleet_words.offset(worker.clock_offset_us if alive else None),
+            offset_noted=alive and abs(worker.clock_offset_us) >= OFFSET_NOTED_US,
         )
 
 

@@ -26,9 +26,9 @@ from probes.rollups import floor
 RANGES = (
     Range("1h", "1 h", timedelta(hours=1), timedelta(minutes=1), 60),
     Range("6h", "6 h", timedelta(hours=6), timedelta(minutes=5), 300),
-    Range("24h", "24 h", timedelta(hours=24), timedelta(minutes=5), 300),
+    Range("24h", "24 h", timedelta(hours=24), timedelta(minutes=15), 900),
     Range("7d", "7 d", timedelta(days=7), timedelta(hours=1), 3600),
-    Range("30d", "30 d", timedelta(days=30), timedelta(hours=1), 3600),
+    Range("30d", "30 d", timedelta(days=30), timedelta(hours=6), 21_600),
 )
 BY_KEY = {each.key: each for each in RANGES}
 _SERVERS = ("silent", "behind", "held")
@@ -176,5 +176,8 @@ def chart(
     ]
     shown = Window(start, now, range_.bucket, drawn, failing_since=late_since, width=range_.width)
     made = start_delay(shown, ZoneInfo(settings.TIME_ZONE))
+    for shape in made.figure["layout"]["shapes"]:
+        if shape["type"] == "rect":
+            shape["fillcolor"] = "--quiet@12"  # ours: the colour of a target's fault would say another thing
     hint = f"{name}: how late probes began after their slot, and slots without one"
     return replace(made, title="Start delay", hint=hint)

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db.models import Case, Count, F, Q, Value, When
 
 from dashboard import sentences
-from dashboard.charts.spans import Fixed, Wanted, between, fixed_label
+from dashboard.charts.spans import Fixed, Span, Wanted, between, fixed_label
 from dashboard.differences import Difference, Group, difference
 from dashboard.queries.target import PROBE_COLUMNS, Probe, probe_of
 from dashboard.queries.windows import span
@@ -129,22 +129,22 @@ def listed(target: Target, stretch: Fixed, now: datetime) -> Listed:
 
 def compared(target: Target, area: Area, shown: Wanted, now: datetime) -> Compared:
     """What is different about the probes of an area, against all others of the time that is shown. One query."""
-    around = _around(area.stretch, span(target, shown, now))
+    rest = around(area.stretch, span(target, shown, now))
     inside = Q(slot__gte=area.stretch.start, slot__lt=area.stretch.end) & _latency(area)
     # As in the heatmap: no slot of ours, none that our loop made doubtful, none that only listens.
     drawn = Q(flagged=False) & (Q(race_window_us__isnull=False) | Q(ok=False)) & ~Q(kind__in=_OURS)
-    rows = Result.objects.filter(drawn, target=target, slot__gte=around.start, slot__lt=around.end)
+    rows = Result.objects.filter(drawn, target=target, slot__gte=rest.start, slot__lt=rest.end)
     counts = rows.values(*_DIMENSIONS).annotate(picked=Count("slot", filter=inside), total=Count("slot")).order_by()
     return Compared(
         area=area,
         label=_label(area.stretch, now),
-        rest_label=_label(around, now),
+        rest_label=_label(rest, now),
         kept=_kept(area.stretch, now),
         found=difference(map(_group, counts)),
     )
 
 
-def _around(picked: Fixed, shown: Any) -> Fixed:
+def around(picked: Fixed, shown: Span) -> Fixed:
     """The time that is shown, no longer than may be compared, around what is selected."""
     margin = max((LONGEST_COMPARED - picked.length) / 2, timedelta(0))
     start = max(min(shown.start, picked.start), picked.start - margin)

@@ -112,11 +112,11 @@ def _rolled_up(target: Target, width: int, start: datetime, end: datetime) -> It
     columns = ("start", "probes", "failed", "ours", "flagged", "kinds", "events", "histograms")
     found = [_bucket_of_rollup(row) for row in rows.filter(width=width).values(*columns)]
     yield from found
-    if width == condensing.WIDTH:
-        # What is not summed yet: the last minutes, and what is older than the first sums.
-        last = condensing.mark() or start
+    if sums := condensing.BY_WIDTH.get(width):
+        # What is not summed yet: the newest, and what is older than the first sums.
+        last = sums.until or start
         first = min((bucket.start for bucket in found), default=last)
-        left = rows.filter(Q(start__lt=first) | Q(start__gte=last), width=Rollup.Width.MINUTE)
+        left = rows.filter(Q(start__lt=first) | Q(start__gte=last), width=sums.of)
         yield from (_bucket_of_rollup(row) for row in left.values(*columns))
 
 

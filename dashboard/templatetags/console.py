@@ -10,8 +10,8 @@ from django import template
 from django.conf import settings
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
+from django.utils.html import escape, format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 
 from connections.gate.strategies import STRATEGIES
 from dashboard import help as help_table
@@ -180,17 +180,14 @@ def _time(at: datetime | None, *, seconds: bool) -> SafeString | str:
 @register.simple_tag
 def ago(at: datetime | str | None, suffix: str = "", prefix: str = "") -> SafeString:
     """How long since, rounded down, beside the clock time on hover. The browser keeps it true (js/time.js)."""
+    before, after = escape(prefix), escape(suffix)
     if not at:
-        return format_html('<time class="ago" data-prefix="{}" data-suffix="{}"></time>', prefix, suffix)
+        return mark_safe(f'<time class="ago" data-prefix="{before}" data-suffix="{after}"></time>')  # noqa: S308
     moment = datetime.fromisoformat(at) if isinstance(at, str) else at
     full = f"{moment.astimezone(ZoneInfo(settings.TIME_ZONE)):%Y-%m-%d %H:%M:%S} {settings.TIME_ZONE}"
-    return format_html(
-        '<time class="ago" datetime="{}" title="{}" data-prefix="{}" data-suffix="{}">{}{}{}</time>',
-        moment.isoformat(),
-        full,
-        prefix,
-        suffix,
-        prefix,
-        sentences.span(timezone.now() - moment),
-        suffix,
+    span = sentences.span(timezone.now() - moment)
+    # Without format_html: fifteen hundred of these on a page of 500 targets, of which nothing else needs escaping.
+    return mark_safe(  # noqa: S308
+        f'<time class="ago" datetime="{moment.isoformat()}" title="{full}"'
+        f' data-prefix="{before}" data-suffix="{after}">{before}{span}{after}</time>'
     )

@@ -23,8 +23,8 @@ from dashboard.queries.windows import span, window
 from probes.models import Target, TargetStatus
 from probes.recent import unpacked
 
-PRINTED_ROWS = 60
-"""Columns of time of a printed table twin: more is paper that nobody reads."""
+PRINTED_STEPS = 24
+"""Steps of time in a printed table twin, some of which take a row per phase or latency: more is paper unread."""
 ALL_TABLES = "all"
 
 
@@ -72,7 +72,7 @@ def _tables(built: Mapping[str, Chart], wanted_key: str) -> dict[str, Any]:
 
 def shortened(shown: Window) -> Window:
     """The same window in so few buckets that its tables can be printed."""
-    buckets, size = coarser(shown, PRINTED_ROWS, *FIGURES)
+    buckets, size = coarser(shown, PRINTED_STEPS, *FIGURES)
     return replace(shown, buckets=buckets, bucket=size)
 
 

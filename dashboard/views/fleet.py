@@ -44,7 +44,7 @@ def fleet(request: HttpRequest) -> HttpResponse:
 @require_GET
 @require(VIEWER)
 def figures(request: HttpRequest) -> JsonResponse:
-    """What changes with the window: {"figures": {location: figures}, "chart": Chart with its table}."""
+    """What changes with the window: {"figures": {location: figures}, "chart": Chart}, and with `?table=1` its table."""
     now = timezone.now()
     range_ = BY_KEY.get(request.GET.get("range", ""), RANGES[0])
     told = _figures(fleet_queries.read(now), range_, request.GET.get("location", ""), now)
@@ -52,7 +52,8 @@ def figures(request: HttpRequest) -> JsonResponse:
     return JsonResponse(
         {
             "figures": {key: asdict(row) for key, row in told["figures"].items()},
-            "chart": {**chart.to_json(), "table": asdict(chart.table)} if chart else None,
+            "chart": chart.to_json() if chart else None,
+            "table": chart.table.to_json() if chart and request.GET.get("table") else None,
         }
     )
 
@@ -63,7 +64,7 @@ def _figures(found: Fleet, range_: Range, wanted: str, now: datetime) -> dict[st
     by_key = {one.place.key: one for one in found.conditions}
     chosen = by_key.get(wanted) or (found.conditions[0] if found.conditions else None)
     chart = None
-    if chosen is not None:
+    if chosen is not None and (chosen.place.interval or windows.get(chosen.place.key)):
         since = chosen.since if chosen.ill else None
         chart = fleet_page.chart(chosen.place.name, windows.get(chosen.place.key, ()), range_, now, since)
     return {

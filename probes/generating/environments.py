@@ -14,6 +14,7 @@ from connections.flags.versions import definition_hash, set_hash
 from connections.models import (
     ConnectionCount,
     Definition,
+    Deploy,
     Environment,
     Revision,
     Version,
@@ -25,6 +26,8 @@ from probes.generating.storing import append, instant
 
 SERVERS = 4
 """Watched servers of each environment."""
+_OURS = (Revision, Version, WatchedServer, ConnectionCount, Deploy)
+"""What is made, and goes again, in the order in which it may."""
 _FLAG = "readiness-strategy"
 _FIRST_POSITION = 1000
 """Far behind the environments that people have: nothing is promoted from one of theirs to one of these by mistake."""
@@ -45,6 +48,13 @@ def make(plan: Plan) -> None:
             is_production=place.production,
         )
         _serve(place, flags, plan.changes[place.key])
+    Deploy.objects.bulk_create(
+        Deploy(
+            environment_id=each.place, service=each.service, version=each.version, who=each.who, at=each.at,
+            told_at=each.at, told_by="generate_history",
+        )
+        for each in plan.deploys
+    )  # fmt: skip
 
 
 def _first_flags() -> Flags:
@@ -153,7 +163,7 @@ def remove() -> list[str]:
                 f"DELETE FROM {VersionChange._meta.db_table} WHERE version_id IN {versions}",  # noqa: S608  our tables
                 [place.key],
             )
-            for model in (Revision, Version, WatchedServer, ConnectionCount):
+            for model in _OURS:
                 cursor.execute(f"DELETE FROM {model._meta.db_table} WHERE environment_id = %s", [place.key])  # noqa: S608
         Environment.objects.get(key=place.key).delete()
     return kept
@@ -164,5 +174,5 @@ def _acted_in(environment: str) -> bool:
     return any(
         relation.related_model._default_manager.filter(environment_id=environment).exists()
         for relation in Environment._meta.related_objects
-        if relation.related_model not in (Revision, Version, WatchedServer, ConnectionCount)
+        if relation.related_model not in _OURS
     )

@@ -12,22 +12,21 @@ from probes import condensing, partitions, rollups, rows
 from probes.engine.script import Script
 from probes.generating import environments, hours
 from probes.generating.answers import outcome
+from probes.generating.by_strategy import ServedSums
 from probes.generating.hours import HOUR, Hour, Values, eventful, load_at, setting_at
 from probes.generating.judging import STATUS, Judged
 from probes.generating.plan import Plan, Service, chance_of
-from probes.generating.served import COLUMNS as SERVED
-from probes.generating.served import ServedSums
 from probes.generating.storing import append, instant, quickly, settle
 from probes.memory import Memory
-from probes.models import Flip, Result, Rollup, ServedRollup, Target, TargetStatus, Transcript
+from probes.models import Flip, Location, Result, Rollup, Target, TargetStatus, Transcript
 from probes.recording import record
 from probes.results_stream import Entry
 from probes.rollups import floor
 from probes.schedule import offset_of, slots_between
-from probes.served_tally import COLUMNS as SERVED_SUMS
 from probes.tally import COLUMNS as SUMS
 
-LOCATION = "local"
+LOCATION = "generated"
+"""Of generated targets alone: what is counted by location is not mixed with that of real workers."""
 HOST = "generated.invalid"
 """The mark: nobody's target has such an address (RFC 2606, section 2), and whatever has it is removed again."""
 TAIL = timedelta(minutes=15)
@@ -52,8 +51,8 @@ class Writer:
         self._calm = hours.Calm(seed, interval_s, self._share)
         self._judged = {slug: Judged(target, plan.start) for slug, target in targets.items()}
         self._memory = Memory()
+        self._served = ServedSums(LOCATION, plan.end)
         self._raw_from = plan.end - timedelta(days=settings.RAW_DAYS)
-        self._served = ServedSums(plan.end)
         self._from = {width: plan.end - timedelta(days=days) for width, days in rollups.kept_days().items()}
 
     def write(self, tell: Tell) -> int:
@@ -71,7 +70,7 @@ class Writer:
         self._write_states()
         for start, upto in _steps(max(ends, self.plan.start), self.plan.end):
             done += self.record(start, upto)
-        condensing.refill(ends, self.plan.end, [target.pk for _, target in self._places])
+        self._sum(ends)
         settle()
         return done
 
@@ -89,7 +88,6 @@ class Writer:
         results: list[Values] = []
         sums: list[Values] = []
         transcripts: list[Values] = []
-        served: list[Values] = []
         flips: list[Flip] = []
         done = 0
         raw = hour >= self._raw_from
@@ -106,15 +104,12 @@ class Writer:
                         (target.pk, LOCATION, instant(slots[n]), *kept) for n, kept in found.transcripts.items()
                     ]
             sums += self._sums(target, found, hour)
-            by = self.plan.served(service.place, hour)[0] if found.calm else None
-            served += self._served.rows((target.pk, LOCATION), found.served, hour, by)
+            self._served.add(target.pk, found, hour, self.plan.served(service.place, hour)[0])
             done += len(found.outcomes)
         # As a recorder would have written them, in order of time: where a row lies decides what reading it costs.
         append(Result, (*rows.IDENTITY, *rows.COLUMNS), sorted(results, key=itemgetter(2)))
         append(Rollup, (*rollups.IDENTITY, *SUMS), sorted(sums, key=itemgetter(3)))
-        if last or (hour + HOUR).hour == 0:
-            served += self._served.days()
-        append(ServedRollup, (*SERVED, *SERVED_SUMS), served)
+        self._served.write(hour + HOUR, last=last)
         append(Transcript, (*rows.IDENTITY, "marks", "frames"), transcripts)
         Flip.objects.bulk_create(flips)
         return done
@@ -148,6 +143,12 @@ class Writer:
                 for start, values in sums:
                     yield (target.pk, LOCATION, width, instant(hour + timedelta(seconds=start)), *values)
 
+    def _sum(self, recorded_from: datetime) -> None:
+        """What is not written with its hour."""
+        ids = [target.pk for _, target in self._places]
+        condensing.refill(recorded_from, self.plan.end, ids)
+        condensing.refill_one(condensing.BY_WIDTH[Rollup.Width.FOUR_HOURS], self.plan.start, self.plan.end, ids)
+
     def _write_states(self) -> None:
         with transaction.atomic():
             append(TargetStatus, STATUS, [self._judged[target.slug].row() for _, target in self._places])
@@ -174,7 +175,9 @@ def make_targets(plan: Plan, interval_s: int) -> dict[str, Target]:
 
 
 def make_environments(plan: Plan, seed: int) -> None:
-    """The environments that the targets live in, with what real connections met for as long as that is kept."""
+    """The environments that the targets live in, with what real connections met for as long as that is kept; the place
+    that they are probed from, where no worker is."""
+    Location.objects.create(key=LOCATION, name="Generated")
     environments.make(plan)
     environments.watch(plan, seed, plan.end - timedelta(days=settings.MINUTE_DAYS))
 

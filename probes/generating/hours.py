@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from probes import rollups, rows
+from probes import rows
 from probes.engine.outcome import Outcome
 from probes.generating.answers import Setting, outcome
 from probes.generating.plan import Plan, Service, chance_of
-from probes.generating.served import ServedHour, served_hour
 from probes.results_stream import Entry
+from probes.served_tally import ServedTally, served_by
 from probes.tally import Tally, findings_of
 
 HOUR = timedelta(hours=1)
@@ -23,6 +23,11 @@ _ANY = datetime(2026, 1, 1, tzinfo=UTC)
 _IDENTITY = 3
 _SERVED = 3
 """The last columns of a result, `strategy`, `flags_revision` and `recorded_at`, are told apart from the others."""
+
+WRITTEN = (60, 300, 3600)
+"""Rollups that are written with the hour; what is longer is summed afterwards."""
+SERVED = (300, 3600)
+"""Of the rollups by strategy, those that lie within an hour."""
 
 Values = tuple[Any, ...]
 
@@ -40,17 +45,22 @@ class Hour:
     """(marks, frames) of those slots whose transcript is kept, by place."""
     rollups: dict[int, Sequence[tuple[int, Values]]]
     """By width: (seconds after the hour, values of the rollup's columns)."""
-    served: ServedHour
+    served: dict[tuple[int, int, str], ServedTally]
+    """By width, seconds after the hour, and strategy."""
 
 
 def hour_of(outcomes: Sequence[Outcome], interval_s: int, kept: Callable[[Outcome], bool], *, calm: bool) -> Hour:
     """`kept` tells whose transcript is stored."""
     found = [rows.row_of(Entry(0, "", _ANY, one), _ANY)[_IDENTITY:-_SERVED] for one in outcomes]
     transcripts = {place: rows.transcript_of(one) for place, one in enumerate(outcomes) if one.frames and kept(one)}
-    sums: dict[int, Sequence[tuple[int, Values]]] = {
-        width: _sums(outcomes, interval_s, width) for width in rollups.kept_days()
-    }
-    return Hour(calm, outcomes, found, transcripts, sums, served_hour(outcomes, interval_s))
+    return Hour(
+        calm,
+        outcomes,
+        found,
+        transcripts,
+        {width: _sums(outcomes, interval_s, width) for width in WRITTEN},
+        _served(outcomes, interval_s),
+    )
 
 
 def _sums(outcomes: Sequence[Outcome], interval_s: int, width: int) -> list[tuple[int, Values]]:
@@ -60,6 +70,18 @@ def _sums(outcomes: Sequence[Outcome], interval_s: int, width: int) -> list[tupl
         start = place * interval_s // width * width
         tallies.setdefault(start, Tally()).add(findings_of(one))
     return [(start, tally.values()) for start, tally in tallies.items()]
+
+
+def _served(outcomes: Sequence[Outcome], interval_s: int) -> dict[tuple[int, int, str], ServedTally]:
+    tallies: dict[tuple[int, int, str], ServedTally] = {}
+    for place, one in enumerate(outcomes):
+        found = served_by(one)
+        if found is None:
+            continue
+        for width in SERVED:
+            key = width, place * interval_s // width * width, one.strategy
+            tallies.setdefault(key, ServedTally()).add(found)
+    return tallies
 
 
 class Calm:

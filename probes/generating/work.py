@@ -11,9 +11,9 @@ from django.utils import timezone
 
 from connections.models import AuditRecord
 from probes.generating import environments
-from probes.generating.history import HOST, Tell, Writer, make_environments, make_targets
+from probes.generating.history import HOST, LOCATION, Tell, Writer, make_environments, make_targets
 from probes.generating.plan import Plan, plan
-from probes.models import ResidentLife, Result, Rollup, ServedRollup, Target, Transcript, Watermark
+from probes.models import Location, ResidentLife, Result, Rollup, ServedRollup, Target, Transcript, Watermark
 from probes.rollups import floor
 
 MOST_TARGETS, MOST_DAYS = 1000, 400
@@ -95,6 +95,7 @@ def remove(*, by: str) -> tuple[int, list[str]]:
     with transaction.atomic():
         _generated().delete()
         kept = environments.remove()
+        Location.objects.filter(key=LOCATION).delete()
         marks = [row.name for row in Watermark.objects.all() if _MARK.match(row.name)]
         Watermark.objects.filter(name__in=marks).delete()
         if ids or marks:

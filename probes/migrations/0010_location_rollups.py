@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
             name='LocationRollup',
             fields=[
                 ('pk', models.CompositePrimaryKey('location_id', 'width', 'start', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('width', models.PositiveIntegerField(choices=[(0, 'Ever'), (60, 'Minute'), (300, 'Five Minutes'), (3600, 'Hour')])),
+                ('width', models.PositiveIntegerField(choices=[(0, 'Ever'), (60, 'Minute'), (300, 'Five Minutes'), (900, 'Quarter'), (3600, 'Hour'), (21600, 'Six Hours')])),
                 ('start', models.DateTimeField()),
                 ('on_time', models.PositiveBigIntegerField(default=0)),
                 ('late', models.PositiveBigIntegerField(default=0)),

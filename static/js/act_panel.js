@@ -75,7 +75,7 @@ function remember(name) {
   const url = new URL(location.href);
   if (name === (url.searchParams.get("act") ?? "")) return;
   if (name) url.searchParams.set("act", name); else url.searchParams.delete("act");
-  history.pushState(null, "", url);
+  history.pushState({ live: history.state?.live }, "", url);
 }
 
 window.addEventListener("popstate", () => {
@@ -94,7 +94,7 @@ function settle() {
   if (panel.parentElement !== home) home.append(panel);
   if (sheeted && !sheet.open) sheet.showModal();
   else if (!sheeted && sheet.open) sheet.close();
-  document.querySelector(".columns").classList.toggle("columns--acting", panel.childElementCount > 0);
+  column.classList.toggle("is-opened", Boolean(shown));
   late();
 }
 wide.addEventListener("change", settle);

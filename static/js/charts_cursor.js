@@ -9,7 +9,8 @@ import { open } from "./target_opened.js";
 
 const FEWEST = 4; // columns of a zoom
 const STILL_PX = 5; // a press that moves less is a click
-const IDLE = "Drag over a chart to zoom, click a column for its probes.";
+const FINGER = matchMedia("(pointer: coarse)").matches;
+const IDLE = `Drag over a chart to zoom, ${FINGER ? "tap a column twice" : "click a column"} for its probes.`;
 
 const slider = document.getElementById("time-cursor");
 const says = document.getElementById("cursor-says");
@@ -97,6 +98,8 @@ charts.addEventListener("pointerdown", (event) => {
   if (!plot || event.button !== 0 || !event.isPrimary) return;
   press = { plot, chart: chartOf(plot), from: place(plot, event), x: event.clientX, y: event.clientY, dragging: false, was: at };
 });
+// A finger that goes up or down scrolls the page: Plotly would keep every touch for itself.
+charts.addEventListener("touchstart", (event) => { if (plotOf(event)) event.stopPropagation(); }, { capture: true, passive: true });
 // While a button is down Plotly lays a sheet over the whole page: what happens then is heard at the document.
 document.addEventListener("pointermove", (event) => {
   const plot = press?.plot ?? plotOf(event);

@@ -26,6 +26,7 @@ function patch(table, told) {
 
 function fill(row, values) {
   for (const cell of row.querySelectorAll("[data-cell]")) setText(cell, values[cell.dataset.cell] ?? "");
+  row.toggleAttribute("data-noted", Boolean(values.offset_noted));
   const shape = row.querySelector(".shape");
   if (shape && values.shape && !shape.classList.contains(`shape--${values.shape}`)) setShape(shape, values.shape);
   const since = row.querySelector("time.ago");
@@ -93,18 +94,18 @@ function twin(table) {
 async function refresh() {
   if (document.visibilityState !== "visible") return;
   try {
-    const answer = await fetch(figure.dataset.src);
+    const open = !figure.querySelector(".twin").hidden;
+    const answer = await fetch(figure.dataset.src + (open ? "&table=1" : ""));
     if (!answer.ok) return;
-    const { figures, chart } = await answer.json();
+    const { figures, chart, table } = await answer.json();
+    if (table) twin(table);
     for (const row of document.querySelectorAll('[data-rows="places"] [data-row]')) {
       for (const cell of row.querySelectorAll("[data-figure]")) setText(cell, figures[row.dataset.row]?.[cell.dataset.figure] ?? "");
     }
-    const { table, ...rest } = chart;
-    if (JSON.stringify(rest) === JSON.stringify(shown)) return;
-    shown = rest;
+    if (JSON.stringify(chart) === JSON.stringify(shown)) return;
+    shown = chart;
     setText(figure.querySelector("[data-hint]"), shown.hint);
     setText(figure.querySelector("[data-lede]"), shown.lede);
-    twin(table);
     paint();
   } catch {
     // The Live indicator says that we are offline; what is drawn stays.
@@ -119,6 +120,7 @@ if (figure) {
     const open = figure.querySelector(".twin").toggleAttribute("hidden") === false;
     button.setAttribute("aria-expanded", String(open));
     setText(button, open ? "Hide table" : "Show as table");
+    if (open) refresh();
   };
   button.addEventListener("click", flip);
   document.addEventListener("command:table", flip);

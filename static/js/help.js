@@ -139,9 +139,7 @@ if (box) {
     // The popover alone closes: not the panel or the probe behind it.
     event.preventDefault();
     event.stopPropagation();
-    const back = box.contains(document.activeElement) ? opener : null;
-    hide();
-    back?.focus();
+    hide();  // a focus within it goes back to the word by itself
   }, true);
   addEventListener("scroll", () => { if (opener) place(); }, { capture: true, passive: true });
   addEventListener("resize", () => { if (opener) place(); });

@@ -22,29 +22,33 @@ function readRow(node) {
 }
 
 export function start() {
-  for (const node of list.querySelectorAll(":scope > .target")) adopt(node);
+  let group = "";
+  for (const node of list.children) {
+    if (node.matches(".group")) { group = node.dataset.group; continue; }
+    const slug = node.dataset.slug;
+    if (!known.has(slug)) { known.set(slug, readRow(node)); order.push(slug); elements.set(slug, new Map()); }
+    elements.get(slug).set(group, node);
+  }
+  drawSparks(all(), 0);
 }
 
 export function has(slug) { return known.has(slug); }
-export function all() { return [...list.children].filter((node) => node.matches(".target")); }
-export function factsOf(node) { return known.get(node.dataset.slug); }
+function all() { return [...list.querySelectorAll(":scope > .target")]; }
 
-function adopt(node) {
-  const row = known.get(node.dataset.slug) ?? readRow(node);
-  if (!known.has(row.slug)) { known.set(row.slug, row); order.push(row.slug); elements.set(row.slug, new Map()); }
-  const group = keyOfHeading(node);
-  elements.get(row.slug).set(group, node);
-  drawSpark(node, node.querySelector(".spark").dataset.letters);
+// What a window shows at once, then the others whenever there is time: 500 lines in one go would be felt.
+const AT_ONCE = 25;
+function drawSparks(nodes, from) {
+  for (const node of nodes.slice(from, from + AT_ONCE)) drawSpark(node, node.querySelector(".spark").dataset.letters);
+  if (from + AT_ONCE < nodes.length) (window.requestIdleCallback ?? setTimeout)(() => drawSparks(nodes, from + AT_ONCE));
 }
 
-function keyOfHeading(node) {
-  if (!view.group) return "";
-  let before = node.previousElementSibling;
-  while (before && !before.matches(".group")) before = before.previousElementSibling;
-  return before?.dataset.group ?? "";
+function drawSpark(node, letters) {
+  const spark = node.querySelector(".spark");
+  const line = spark.querySelector(".spark-line");
+  if (spark.dataset.letters === letters && line.hasAttribute("d")) return;
+  spark.dataset.letters = letters;
+  line.setAttribute("d", sparkPath(letters));
 }
-
-function drawSpark(node, letters) { node.querySelector(".spark-line").setAttribute("d", sparkPath(letters)); }
 
 // A row that the server has rendered since: at the end, where it moves nothing.
 export function add(node) {
@@ -68,8 +72,9 @@ export function setOrder(slugs) {
 }
 
 // An update's fields of one target: only those that changed, or all.
-export function patch(slug, fields) {
+export function patch(slug, told) {
   const row = known.get(slug);
+  const fields = Object.fromEntries(Object.entries(told).filter(([name, value]) => row[name] !== value));
   const flipped = "state" in fields && fields.state !== row.state;
   Object.assign(row, fields);
   for (const node of elements.get(slug).values()) {

@@ -10,6 +10,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from dashboard.env import BASE_DIR
+from tests.browser import gestures
 from tests.browser.chromium import ARGUMENTS, EXECUTABLE
 from tests.support.daphne import Daphne
 from tests.support.servers import free_port, redis_server_binary
@@ -21,15 +22,24 @@ SCENES = {
     "healthy": ("healthy", 12, 30),
     "residents": ("residents", 1, 40),
     "cured": ("cured", 2, 40),
+    "fleet": ("fleet", 6, 70),
     "empty": None,
 }
 ROLES = {"residents": "administrator"}
 """Of the person who looks; a responder where nothing is said."""
 PAGES = {
+    "fleet": ("/fleet/", ("failing", "fleet", "empty")),
+    "fleet-24h": ("/fleet/?range=24h&location=virginia", ("fleet",)),
+    "overview-ill": ("/", ("fleet",)),
     "overview": ("/", ("failing", "healthy", "empty")),
+    "overview-groups": ("/?group=environment&sort=ready", ("failing",)),
+    "overview-none": ("/?q=nothing+like+this&group=environment", ("failing",)),
     "target": ("/targets/staging-chat/", ("failing",)),
     "target-15m": ("/targets/staging-chat/?range=15m", ("failing",)),
     "target-24h": ("/targets/staging-chat/?range=24h", ("failing",)),
+    "target-zoom": ("/targets/staging-chat/?range=1h", ("failing",)),
+    "target-different": ("/targets/staging-chat/?range=1h", ("failing",)),
+    "target-empty-range": ("/targets/staging-chat/?from=20260101T000000Z&to=20260101T060000Z", ("failing",)),
     "act-undo": ("/targets/staging-chat/?act=undo:2", ("failing",)),
     "act-choose": ("/targets/staging-chat/?act=back", ("failing",)),
     "act-production": ("/targets/orders-feed/?act=plan:phase-1", ("failing",)),
@@ -63,6 +73,8 @@ PAGES = {
     "help": ("/targets/staging-chat/", ("failing",)),
     "key-make": ("/keys/make/?env=production", ("residents",)),
 }
+GESTURES = {"target-zoom": gestures.zoom, "target-different": gestures.pick}
+"""What is done on a page before it is taken, by the beginning of its name."""
 
 
 @contextmanager
@@ -152,6 +164,9 @@ def _one(page: Page, path: str, file: Path) -> None:
     if file.name.startswith("probe"):
         page.locator("[data-table]").first.click()
         page.locator(".probes tr", has_text="accept_race").first.locator("a").click()
+    for start, gesture in GESTURES.items():
+        if file.name.startswith(start):
+            gesture(page)
     page.wait_for_timeout(1500)
     height = page.evaluate("document.documentElement.scrollHeight")
     for top in range(0, height, 600):

@@ -85,3 +85,13 @@ def test_the_palette_and_the_list_of_keys_have_no_fault(wide: Page, axe: str) ->
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Shortcuts")).to_be_visible()
     assert found + faults(page) == []
+
+
+def test_a_word_that_explains_itself_has_no_fault(wide: Page, axe: str) -> None:
+    page = wide
+    page.set_viewport_size({"width": 1440, "height": 844})
+    page.goto("/targets/staging-chat/")
+    page.evaluate(axe)
+    page.locator(".facts [data-help^='kind:']").first.click()
+    expect(page.locator("#help")).to_be_visible()
+    assert faults(page) == []

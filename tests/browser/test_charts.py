@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
+from tests.browser.gestures import drag
 from tests.browser.scenes import make
 from tests.browser.visit import Site, site
 
@@ -19,19 +20,6 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with site(tmp_path_factory.mktemp("charts")) as found:
         make(found.daphne, "failing", "--targets", "1", "--minutes", "60")
         yield found
-
-
-def drag(page: Page, key: str, start: tuple[float, float], end: tuple[float, float]) -> None:
-    """Over a plot from one place to another, as shares of its box."""
-    plot = page.locator(f"#chart-{key} .plot")
-    plot.scroll_into_view_if_needed()
-    expect(plot.locator(".main-svg").first).to_be_visible()
-    box = plot.bounding_box()
-    assert box
-    page.mouse.move(box["x"] + start[0] * box["width"], box["y"] + start[1] * box["height"])
-    page.mouse.down()
-    page.mouse.move(box["x"] + end[0] * box["width"], box["y"] + end[1] * box["height"], steps=4)
-    page.mouse.up()
 
 
 def test_a_responder_zooms_reads_lists_and_comes_back(web: Site) -> None:

@@ -190,3 +190,21 @@ def test_a_page_over_data_that_goes_on_stays_live(web: Site) -> None:
         first = page.locator("#last-probes .probe-link").first
         shown = first.inner_text()
         expect(first).not_to_have_text(shown, timeout=15_000)
+
+
+def test_a_deploy_that_somebody_marks_appears_for_who_watches(web: Site) -> None:
+    vera = web.visit("Vera", "viewer")
+    vera.goto(PAGE + "?range=1h")
+    expect(vera.locator("#live")).to_have_text("Live")
+    expect(vera.locator("#changes")).not_to_contain_text("Mark a deploy")
+    rosa = web.visit("Rosa", "responder")
+    rosa.goto(PAGE)
+    rosa.get_by_role("link", name="Mark a deploy…").click()
+    expect(rosa.get_by_label("Service")).to_have_value("staging-chat")
+    rosa.get_by_label("Version").fill("5.13.0")
+    rosa.get_by_role("button", name="Mark the deploy").click()
+    expect(rosa).to_have_url(re.compile("/targets/staging-chat/#changes$"))
+    expect(rosa.locator("#changes")).to_contain_text("5.13.0")
+    drawn(rosa, "race")
+    expect(rosa.locator("#chart-race")).to_contain_text("▽ 5.13.0")
+    expect(vera.locator("#changes-list")).to_contain_text("5.13.0")

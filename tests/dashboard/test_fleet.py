@@ -133,20 +133,21 @@ def test_the_page_shows_slots_and_start_delay_of_a_window(told: "redis.Redis") -
     page = text(client.get("/fleet/"))
     assert "95.0 %" in page
     for range_ in ("1h", "6h", "24h", "7d", "30d"):
-        answer = client.get("/fleet/figures.json", {"range": range_}).json()
+        answer = client.get("/fleet/figures.json", {"range": range_, "table": 1}).json()
         assert (answer["figures"]["local"]["slots"], answer["figures"]["local"]["late"]) == ("40", "2")
         assert 396 <= int(answer["figures"]["local"]["p99"].split()[0]) <= 404
-        assert answer["chart"]["table"]["rows"]
+        assert answer["table"]["rows"]
 
 
 def test_watched_servers_of_all_environments_are_listed_those_behind_first(told: "redis.Redis") -> None:
+    now = timezone.now()  # a server is silent after half a minute, and the machine may be slow
     for name, environment, revision in (
         ("b-chat", "staging", 1),
         ("a-chat", "production", 1),
         ("c-chat", "production", 0),
     ):
-        regime = Regime(NOW - timedelta(hours=1), revision, "dependency_gate", 0, 0, 0)
-        ReportingServer(server_key(environment), name, [regime]).tell(NOW)
+        regime = Regime(now - timedelta(hours=1), revision, "dependency_gate", 0, 0, 0)
+        ReportingServer(server_key(environment), name, [regime]).tell(now)
     page = text(signed_in("viewer").get("/fleet/"))
     at = [page.index(name) for name in ("c-chat", "b-chat", "a-chat")]
     assert at[0] == min(at)

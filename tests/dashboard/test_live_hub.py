@@ -253,6 +253,31 @@ async def test_what_turns_stale_by_time_alone_is_told(
     await await_until(lambda: page.updates("target:chat")[-1]["data"] == {"state": "stale"})
 
 
+async def test_computing_takes_no_more_than_its_share_but_may_save_up(
+    hub: Hub, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was saved is spent at once; then each computation waits until it is allowed again."""
+    monkeypatch.setattr(hub_module, "MOST_SHARE", 0.2)
+    page, spend = Page(), 0.1
+
+    def slow(topic: str, now: datetime) -> dict[str, Any]:
+        source.computed[topic] += 1
+        ends = time.thread_time() + spend
+        while time.thread_time() < ends:
+            pass
+        return dict(source.data[topic])
+
+    monkeypatch.setattr(source, "compute", slow)
+    began = time.monotonic()
+    await hub.subscribe(page, ["target:chat"])
+    while time.monotonic() < began + 1.5:
+        source.change("target:chat", at=time.monotonic())
+        hub.wake()
+        await asyncio.sleep(0.01)
+    allowed = hub_module.MOST_SAVED + 0.2 * (time.monotonic() - began)
+    assert 3 <= source.computed["target:chat"] <= allowed / spend + 1
+
+
 async def test_pages_that_come_at_once_lose_nothing(hub: Hub, source: Source) -> None:
     """After a restart fifty pages subscribe while results arrive: each ends with what the database says."""
     source.data["overview"] = {"rows": {"chat": {"n": 0, "name": "Chat"}}, "order": ["chat"]}

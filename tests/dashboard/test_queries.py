@@ -91,6 +91,31 @@ def test_a_reader_parses_only_what_moved() -> None:
     assert reader.read(later).rows == OverviewReader().read(later).rows
 
 
+def test_an_open_page_may_hear_of_a_new_name_late_but_never_of_a_pause_or_a_new_target() -> None:
+    now = timezone.now()
+    healthy(2, 2, now)
+    reader = OverviewReader()
+    before = reader.read(now, fresh=False).rows[0]
+    Target.objects.filter(slug=before.slug).update(name="Renamed")
+    assert before in reader.read(now, fresh=False).rows
+    assert "Renamed" in [row.name for row in reader.read(now).rows]
+    Target.objects.filter(slug=before.slug).update(paused_by="Rosa")
+    stored_target("newcomer")
+    states = {row.slug: row.state for row in reader.read(now, fresh=False).rows}
+    assert (states[before.slug], states["newcomer"]) == ("paused", "unknown")
+
+
+def test_another_objective_is_judged_at_once_although_no_result_came() -> None:
+    now = timezone.now()
+    healthy(1, 5, now)
+    reader = OverviewReader()
+    before = reader.read(now).rows[0]
+    Target.objects.update(ready_objective_ms=90)
+    after = reader.read(now).rows[0]
+    assert after.spark != before.spark
+    assert after == OverviewReader().read(now).rows[0]
+
+
 def test_a_row_tells_never_where_the_95th_probe_was_not_ready() -> None:
     rows = [recent_row() for _ in range(56)] + [recent_row(race_us=None, delivered=0, letter="d")] * 4
     found = figures(rows, 800)
@@ -110,7 +135,7 @@ def test_new_slots_are_added_to_those_that_were_read_before(name: str) -> None:
     rows = [recent_row(slot=n, loc="local", strategy=name, race_us=n * 1000) for n in range(70)]
     for separators in ((",", ":"), (", ", ": ")):
         last = LastSlots(800)
-        for newest in (0, 5, 60, 61, 70):
+        for newest in (0, 5, 60, 61, 62, 62, 64, 65, 70, 69):
             shown = rows[max(0, newest - 60) : newest]
             assert repr(last.read(json.dumps(shown, separators=separators))) == repr(figures(shown, 800))
 

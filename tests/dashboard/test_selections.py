@@ -12,14 +12,23 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.charts.spans import Fixed, written
+from dashboard.charts.spans import Fixed, Span, written
 from dashboard.differences import MOST_TRAITS, Group, difference
-from dashboard.queries.selections import MOST_LISTED, Area, area_of, compared, listed, stretch_of
+from dashboard.queries.selections import (
+    LONGEST_COMPARED,
+    MOST_LISTED,
+    Area,
+    area_of,
+    around,
+    compared,
+    listed,
+    stretch_of,
+)
 from probes.engine.outcome import FailureKind, Outcome
 from probes.models import Target
 from probes.recording import record
 from tests.support.history import failing
-from tests.support.outcomes import entry, failure, stored_target, success
+from tests.support.outcomes import entry, failure, lossy, stored_target, success
 from tests.support.pages import text
 from tests.support.people import signed_in
 
@@ -119,6 +128,7 @@ def test_the_probes_of_a_bucket_come_worst_first_and_ours_last() -> None:
         0: success(),
         10: failure(FailureKind.MISSED, marks={}),
         20: failure(FailureKind.NOT_READY),
+        25: lossy(),
         30: success(marks={"upgraded": 0, "ready": 900_000}),
         60: failure(),
     }
@@ -126,8 +136,8 @@ def test_the_probes_of_a_bucket_come_worst_first_and_ours_last() -> None:
     with CaptureQueriesContext(connection) as queries:
         found = listed(target, Fixed(start, start + MINUTE), timezone.now())
     assert len(queries) == 2
-    assert [(probe.slot - start).seconds for probe in found.probes] == [20, 30, 0, 10]
-    assert plain(found.sentence) == "1 of 3 failed. 1 slot not measured, because of us. The worst first:"
+    assert [(probe.slot - start).seconds for probe in found.probes] == [20, 25, 30, 0, 10]
+    assert plain(found.sentence) == "2 of 4 failed. 1 slot not measured, because of us. The worst first:"
 
 
 @pytest.mark.django_db
@@ -142,6 +152,7 @@ def test_of_many_probes_the_worst_are_listed_and_all_are_counted() -> None:
 def test_an_area_is_compared_with_the_rest_of_the_time_that_is_shown() -> None:
     outcomes = {at: success(strategy="dependency_gate", flags_revision=1) for at in range(0, 300, 5)}
     outcomes |= {at: failure(strategy="immediate", flags_revision=2) for at in range(300, 600, 5)}
+    outcomes |= {at + 2: success(flagged=True) for at in range(0, 600, 60)}
     outcomes |= {at + 1: failure(FailureKind.MISSED, marks={}) for at in range(0, 600, 60)}
     target, start = told(outcomes)
     shown = Fixed(start - MINUTE, start + 20 * MINUTE)
@@ -154,6 +165,27 @@ def test_an_area_is_compared_with_the_rest_of_the_time_that_is_shown() -> None:
     assert (first.dimension, first.value, first.picked, first.rest) == ("strategy", "immediate", 60, 0)
     ready = compared(target, Area(area.stretch, 0.0, 800.0), shown, timezone.now())
     assert ready.found.picked == 0
+
+
+@pytest.mark.parametrize(
+    ("picked", "rest"),
+    [
+        ((0, 1), (-6, 1)),
+        ((-6, 1), (-6, 1)),
+        ((-30, -29), (-42, -17)),
+        ((-100, -50), (-100, -76)),
+        ((-300, -299), (-311, -287)),
+    ],
+)
+def test_an_area_is_compared_with_a_day_around_it_at_most(picked: tuple[int, int], rest: tuple[int, int]) -> None:
+    """In hours from now; the page shows 30 days, or six hours where the area is of today."""
+    hour = timedelta(hours=1)
+    length = 6 * hour if picked[0] >= -6 else 720 * hour
+    shown = Span(START - length, START + hour, hour, 3600, "")
+    found = around(Fixed(START + picked[0] * hour, START + picked[1] * hour), shown)
+    assert found.length <= LONGEST_COMPARED
+    assert abs(found.start - (START + rest[0] * hour)) <= hour
+    assert abs(found.end - (START + rest[1] * hour)) <= hour
 
 
 @pytest.mark.django_db

@@ -94,11 +94,11 @@ def test_no_stretch_has_more_columns_than_may_be_drawn(seconds: int, ago: int, i
         (timedelta(minutes=5), timedelta(seconds=10), None),
         (timedelta(minutes=15), timedelta(seconds=30), None),
         (timedelta(minutes=16), timedelta(minutes=1), 60),
-        (timedelta(hours=12), timedelta(minutes=1), 60),
-        (timedelta(hours=13), timedelta(minutes=5), 300),
+        (timedelta(hours=6), timedelta(minutes=1), 60),
+        (timedelta(hours=7), timedelta(minutes=5), 300),
         (timedelta(days=3), timedelta(hours=1), 3600),
-        (timedelta(days=31), timedelta(hours=6), 3600),
-        (timedelta(days=300), timedelta(days=1), 3600),
+        (timedelta(days=31), timedelta(hours=4), 14_400),
+        (timedelta(days=300), timedelta(days=1), 14_400),
     ],
 )
 def test_the_longer_the_coarser(length: timedelta, bucket: timedelta, width: int | None) -> None:

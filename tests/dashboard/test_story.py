@@ -371,3 +371,10 @@ def test_a_strategy_is_blamed_only_by_bounds_that_do_not_meet(groups: list[Group
 )
 def test_a_place_is_named_only_where_the_others_prove_it(groups: list[Group], found: Places | None) -> None:
     assert places(groups) == found
+
+
+def test_a_story_no_longer_offers_to_undo_what_was_changed_again_since() -> None:
+    undone = [revision(-2, 43), revision(1, 42)]
+    assert tell(fault(changes=undone), ZONE, NOW).undo is None
+    other = [revision(-2, 43, flag="client-ack"), revision(1, 42)]
+    assert tell(fault(changes=other), ZONE, NOW).undo == 42

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from dashboard.charts.spans import written
 from dashboard.queries.target import identity_of
-from dashboard.views.chart_data import PRINTED_ROWS
+from dashboard.views.chart_data import PRINTED_STEPS
 from probes.models import Result
 from tests.support.history import failing, healthy
 from tests.support.pages import text
@@ -186,4 +186,4 @@ def test_a_printed_page_has_every_table_and_none_is_long() -> None:
     tables = signed_in("viewer").get(PAGE + "figures.json?range=6h&table=all").json()["tables"]
     assert set(tables) == {"race", "heat", "events", "failures", "phases", "strategies", "delay"}
     assert tables["race"]["title"] == "Race window"
-    assert 1 <= len(tables["race"]["rows"]) <= PRINTED_ROWS + 1
+    assert 1 <= len(tables["race"]["rows"]) <= PRINTED_STEPS + 1

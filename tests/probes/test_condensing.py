@@ -34,11 +34,12 @@ def summed(width: int = 300) -> dict[tuple[Any, ...], Any]:
     return {(row.target_id, row.location_id, row.start): contents(row) for row in rows}
 
 
-def expected() -> dict[tuple[Any, ...], Any]:
+def expected(width: int = 300) -> dict[tuple[Any, ...], Any]:
     """The minutes added up by other code than the product's."""
     found: dict[tuple[Any, ...], list[Rollup]] = {}
     for row in Rollup.objects.filter(width=60):
-        found.setdefault((row.target_id, row.location_id, five(row.start)), []).append(row)
+        start = five(row.start) if width == 300 else row.start.replace(minute=0, hour=row.start.hour // 4 * 4)
+        found.setdefault((row.target_id, row.location_id, start), []).append(row)
     return {key: added(rows) for key, rows in found.items()}
 
 
@@ -91,6 +92,10 @@ def test_five_minutes_are_the_sum_of_their_minutes_and_wait_until_those_are_sett
     condense_all(NOON + 2 * FIVE + condensing.SETTLED)
     assert summed() == expected()
     assert len(summed()) == 3
+    assert summed(14_400) == {}
+    condense_all(NOON + timedelta(hours=4) + condensing.SETTLED)
+    assert summed(14_400) == expected(14_400)
+    assert len(summed(14_400)) == 2
 
 
 def test_what_comes_after_they_were_summed_sums_them_again(chat: Target) -> None:
@@ -99,7 +104,10 @@ def test_what_comes_after_they_were_summed_sums_them_again(chat: Target) -> None
     later = NOON + timedelta(hours=1)
     record([entry(chat, NOON + timedelta(minutes=2), failure()), entry(chat, NOON + 4 * FIVE, success())], now=later)
     assert summed() == {key: sums for key, sums in expected().items() if key[2] < NOON + 4 * FIVE}
-    condense_all(later)
+    condense_all(NOON + timedelta(hours=5))
+    assert summed() == expected()
+    record([entry(chat, NOON + timedelta(minutes=33), failure())], now=NOON + timedelta(hours=6))
+    assert summed(14_400) == expected(14_400)
     assert summed() == expected()
 
 
@@ -112,6 +120,18 @@ def test_a_day_reads_the_same_from_five_minutes_as_from_minutes(chat: Target) ->
     after = window(chat, BY_KEY["24h"], now)
     assert after.buckets == before.buckets
     assert [bucket.start for bucket in after.buckets] == [NOON, NOON + FIVE]
+
+
+def test_a_month_reads_the_same_from_four_hours_as_from_hours(chat: Target) -> None:
+    some(chat)
+    probed(chat, 500, failure())
+    now = NOON + timedelta(hours=9)
+    before = window(chat, BY_KEY["30d"], now)
+    condense_all(now)
+    assert {start for _, _, start in summed(14_400)} == {NOON}
+    after = window(chat, BY_KEY["30d"], now)
+    assert after.buckets == before.buckets
+    assert [bucket.start for bucket in after.buckets] == [NOON, NOON + timedelta(hours=8)]
 
 
 def test_what_is_older_than_the_first_sums_is_read_by_minutes(chat: Target) -> None:

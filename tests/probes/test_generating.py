@@ -5,14 +5,15 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db.models import Sum
 
 from connections.flags.verifying import verify
-from connections.models import AuditRecord, Environment, Revision
+from connections.models import AuditRecord, Deploy, Environment, Revision
 from dashboard.management.usage import UsageError
 from probes import condensing
 from probes.generating import work
 from probes.generating.plan import BAD, PLACES, plan
-from probes.models import Flip, Result, Rollup, Target, TargetStatus, Transcript, Watermark
+from probes.models import Flip, Location, Result, Rollup, ServedRollup, Target, TargetStatus, Transcript, Watermark
 from tests.support.outcomes import entry, recount, stored_rollups, stored_target, success
 from tests.support.served import recounted, stored
 from tests.support.server_history import server_key
@@ -85,7 +86,8 @@ def test_it_goes_without_a_trace_and_the_audit_trail_says_so() -> None:
     made(targets=1, days=0.1)
     assert not verify().faults
     assert work.remove(by="somebody") == (1, [])
-    for model in (Target, Result, Rollup, Transcript, Flip, TargetStatus):
+    assert not Location.objects.filter(key="generated").exists()
+    for model in (Target, Result, Rollup, ServedRollup, Transcript, Flip, TargetStatus, Deploy):
         assert not model.objects.exists(), model
     assert not Watermark.objects.filter(name__startswith="generated").exists()
     assert set(Environment.objects.values_list("key", flat=True)) == before
@@ -153,3 +155,19 @@ def test_a_plan_has_changes_that_are_taken_back_and_faults_that_begin_after_them
     changes = {change.at for some in found.changes.values() for change in some}
     assert races
     assert all(each.start - timedelta(seconds=50) in changes for each in races)
+
+
+def test_deploys_and_what_strategies_served_are_made_too() -> None:
+    made(targets=6, days=2.5, interval_s=60)
+    deploys = Deploy.objects.filter(environment__in=[place.key for place in PLACES])
+    assert deploys
+    assert {each.service for each in deploys} <= set(Target.objects.values_list("slug", flat=True))
+    probed = Rollup.objects.filter(width=3600).aggregate(n=Sum("probes"))["n"]
+    by_width = dict(ServedRollup.objects.values_list("width").annotate(Sum("probes")))
+    assert by_width[3600] == by_width[86_400] == probed
+    assert 0 < by_width[300] < probed
+    races = ServedRollup.objects.filter(width=3600, strategy="immediate").aggregate(f=Sum("failed"), n=Sum("probes"))
+    calm = ServedRollup.objects.filter(width=3600, strategy="dependency_gate").aggregate(
+        f=Sum("failed"), n=Sum("probes")
+    )
+    assert races["f"] / races["n"] > 5 * calm["f"] / calm["n"]

@@ -141,6 +141,8 @@ class History:
     behaviours: dict[int, Behaviour] = field(default_factory=dict)
     targets: dict[int, Target] = field(default_factory=dict)
     servers: list[ReportingServer] = field(default_factory=list)
+    places: dict[int, str] = field(default_factory=dict)
+    """The location of those that are not probed from "local"."""
 
     def add(
         self, slug: str, name: str, environment: str, behaviour: Behaviour, *, began: datetime, **fields: object
@@ -156,6 +158,11 @@ class History:
         behaviour.chance = random.Random(f"{self.seed}/{slug}")
         self.behaviours[target.pk], self.targets[target.pk] = behaviour, target
         return target
+
+    def move(self, target: Target, location: str) -> None:
+        """Probe a target from another location alone."""
+        target.locations.set([Location.objects.get(key=location)])
+        self.places[target.pk] = location
 
     def fill(self, start: datetime, end: datetime, step: timedelta = timedelta(minutes=1)) -> None:
         """Record every slot in (start, end], in batches as a recorder that is behind would have."""
@@ -182,7 +189,7 @@ class History:
             for slot in slots_between(start, end, target.interval, offset_of(target.slug, target.interval)):
                 outcome = behaviour.outcome(slot)
                 if outcome is not None:
-                    yield Entry(pk, "local", slot, outcome)
+                    yield Entry(pk, self.places.get(pk, "local"), slot, outcome)
 
 
 def age_first_revisions(at: datetime) -> None:
@@ -281,6 +288,13 @@ def append(slug: str, count: int, *, fail: bool, now: datetime, revision: int = 
     slots = [now - timedelta(milliseconds=10 * age) for age in reversed(range(count))]
     found = [(slot, behaviour.outcome(slot)) for slot in slots]
     record([Entry(target.pk, "local", slot, outcome) for slot, outcome in found if outcome], now=now)
+
+
+def one_round(targets: int, now: datetime) -> None:
+    """One new result of each of the first so many targets, in one transaction."""
+    behaviour = Behaviour(rare=0.0)
+    ids = Target.objects.order_by("pk").values_list("pk", flat=True)[:targets]
+    record([Entry(pk, "local", now, outcome) for pk in ids if (outcome := behaviour.outcome(now))], now=now)
 
 
 def residents(targets: int, minutes: int, now: datetime) -> History:

@@ -28,7 +28,7 @@ def sender(scope: str) -> Any:
 
 @pytest.fixture
 def ci(db: None) -> Any:
-    return sender("act")
+    return sender("deploy")
 
 
 def test_one_line_marks_a_deploy_and_the_audit_trail_has_it(ci: Any) -> None:
@@ -38,10 +38,10 @@ def test_one_line_marks_a_deploy_and_the_audit_trail_has_it(ci: Any) -> None:
     assert told["changed"] is True
     assert told["deploy"] == {
         "id": Deploy.objects.get().pk, **DEPLOY, "link": "https://ci.example/runs/77", "who": "Jon Ek",
-        "at": "2026-11-20T02:31:40+00:00", "told_by": "token ci act",
+        "at": "2026-11-20T02:31:40+00:00", "told_by": "token ci deploy",
     }  # fmt: skip
     record = AuditRecord.objects.get(action="deploy.marked")
-    assert (record.actor, record.subject) == ("token ci act", "chat 5.12.0")
+    assert (record.actor, record.subject) == ("token ci deploy", "chat 5.12.0")
     assert record.environment_id == "staging"
 
 
@@ -49,7 +49,7 @@ def test_without_a_moment_it_is_now_and_without_a_name_it_is_the_tokens(ci: Any)
     ci(DEPLOY)
     deploy = Deploy.objects.get()
     assert timezone.now() - deploy.at < timedelta(seconds=10)
-    assert deploy.who == deploy.told_by == "token ci act"
+    assert deploy.who == deploy.told_by == "token ci deploy"
 
 
 @pytest.mark.parametrize(
@@ -140,6 +140,15 @@ def test_deploys_are_listed_newest_first_a_page_at_a_time(ci: Any) -> None:
     assert len({one["id"] for one in first["deploys"] + rest["deploys"]}) == 60
     assert [one["version"] for one in ci(asked="?environment=production").json()["deploys"]] == ["p"]
     assert ci(asked="?before=none").status_code == 400
+
+
+def test_a_token_of_ci_changes_nothing_else() -> None:
+    client, secret = Client(), create_token("ci", "deploy")
+    headers = {"Authorization": f"Bearer {secret}"}
+    path, why = "/api/v1/environments/staging/rollback/phase-1", {"reason": "it has no business here"}
+    assert client.get(path, headers=headers).status_code == 200
+    assert client.post(path, why, content_type="application/json", headers=headers).status_code == 403
+    assert sender("act")(DEPLOY).status_code == 200
 
 
 def test_a_token_that_only_reads_marks_nothing() -> None:

@@ -134,6 +134,13 @@ def test_a_location_is_late_no_longer_when_its_slots_have_been_on_time_for_a_whi
     assert judged(replace(late, ill_at=NOW - 41 * SECOND)).state is State.ON_TIME
 
 
+def test_the_first_minute_after_a_pause_counts_for_nobody() -> None:
+    """As when probing begins: workers may not be there yet."""
+    newest = NOW.replace(second=0)
+    paused = (Minute(newest - 30 * MINUTE, 60, 0), Minute(newest, 60, 20))
+    assert judged(replace(PLACE, minutes=paused)).state is State.ON_TIME
+
+
 def test_lateness_began_with_the_first_of_the_late_minutes_in_a_row() -> None:
     found = judged(replace(PLACE, minutes=minutes(9, 0, 0, 6, 6, 6, 6)))
     assert found.since == NOW.replace(second=0) - 3 * MINUTE

@@ -122,5 +122,5 @@ def test_what_is_old_goes_and_the_count_of_ever_stays(settings: Settings) -> Non
         then = NOON - timedelta(days=days)
         record([entry(target, then, success())], now=then)
     tidy(NOON + timedelta(minutes=1))
-    assert Counter(width for _, width, _ in stored()) == {0: 1, 60: 3, 300: 3, 3600: 6}
+    assert Counter(width for _, width, _ in stored()) == {0: 1, 60: 3, 300: 3, 900: 3, 3600: 6, 21600: 6}
     assert stored()["local", 0, EPOCH].on_time == 10
