@@ -70,7 +70,7 @@ def share_within(line: Line, ms: float) -> float:
 
 
 def _within(line: Line, ms: float) -> str:
-    return sentences.percent(round(share_within(line, ms) * line.probes), line.probes)
+    return sentences.share(round(share_within(line, ms) * line.probes), line.probes)
 
 
 def _spread(lines: Sequence[Line], ms: float) -> float:

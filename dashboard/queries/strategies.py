@@ -20,7 +20,7 @@ from probes.retention import SERVED_FINE_DAYS
 from probes.rollups import floor
 from probes.served_tally import COLUMNS
 
-MOST_ROWS = 8_000
+MOST_ROWS = 5_000
 """Rows of one page: a millisecond for a hundred. Of more, the next coarser ones are read."""
 UNITS = {300: "five minutes", 3600: "hours", 86_400: "days"}
 MOST_REAL = timedelta(hours=24)
