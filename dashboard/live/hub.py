@@ -291,8 +291,10 @@ class Hub:
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> bool:
+    # Not `wait_for`: in Python 3.11 it can lose a cancellation that comes as the event is set.
     try:
-        await asyncio.wait_for(event.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await event.wait()
     except TimeoutError:
         return False
     return True
