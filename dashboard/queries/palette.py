@@ -102,10 +102,11 @@ def _here(known: _Known, target: dict[str, Any] | None, user: Caller) -> Iterato
     wanted = {target["environment_id"]} if target else failing
     for stage in known.environments:
         if stage.key in wanted:
-            yield from (_first(entry) for entry in _undo(known, stage))
+            yield from (_first(entry) for entry in _undo(known, stage, target))
     if target is None:
         return
     slug = target["slug"]
+    yield Entry("Roll back…", f"{reverse('target', args=[slug])}?act=back", "every way back", first=True)
     yield Entry("Race check…", reverse("race_checks", args=[slug]), target["name"], first=True)
     paused = bool(target["paused_by"])
     yield Entry("Resume…" if paused else "Pause…", reverse("target_pause", args=[slug]), target["name"], first=True)
@@ -124,11 +125,14 @@ def _ranges(target: dict[str, Any] | None) -> list[Entry]:
     return [Entry(f"Last {each.label}", f"{page}?range={each.key}", "time range", first=True) for each in RANGES]
 
 
-def _undo(known: _Known, stage: Environment) -> Iterator[Entry]:
+def _undo(known: _Known, stage: Environment, target: dict[str, Any] | None = None) -> Iterator[Entry]:
+    """The newest revision's undo: beside the charts of the target's page, else on a page of its own."""
     newest = known.newest.get(stage.key)
     if newest is not None and newest.cause != "initial":
         changed = ", ".join(entry["flag"] for entry in newest.summary[:3]) or newest.reason
         address = reverse("undo", args=[stage.key, newest.number])
+        if target:
+            address = f"{reverse('target', args=[target['slug']])}?act=undo:{newest.number}"
         yield Entry(f"Undo revision {newest.number}…", address, f"{stage.name.lower()} · {changed}")
 
 

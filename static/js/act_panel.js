@@ -215,7 +215,6 @@ function late() {
   if (wait > 0) setTimeout(late, wait);
 }
 
-document.addEventListener("command:undo", () => document.querySelector('a[data-act^="undo:"]')?.click());
 if (panel.dataset.load) void load(panel.dataset.load, shown);
 else if (shown) { settle(); tell(); }
 late();

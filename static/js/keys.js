@@ -69,6 +69,8 @@ function command(event) {
   const told = new CustomEvent(`command:${COMMANDS[event.key]}`, { cancelable: true });
   if (!document.dispatchEvent(told)) event.preventDefault();
   else if (event.key === "/") { event.preventDefault(); openPalette(); }
+  // The first that a page offers: the story's. It opens a preview, and never acts.
+  else if (event.key === "u") document.querySelector('main a[href*="/undo/"], main a[data-act^="undo:"]')?.click();
 }
 
 document.getElementById("open-palette").addEventListener("click", openPalette);

@@ -33,7 +33,7 @@ def test_a_fault_is_undone_beside_the_charts_and_two_people_see_each_other(web: 
         page.goto(PAGE)
         expect(page.locator("#live")).to_have_text("Live")
     expect(vera.locator("#present")).to_have_text("Rosa is here too")
-    rosa.evaluate("document.dispatchEvent(new CustomEvent('command:undo'))")
+    rosa.keyboard.press("u")
     panel = rosa.locator("#act-panel")
     expect(panel.get_by_role("heading", name="Undo revision 2")).to_be_focused()
     expect(rosa).to_have_url(re.compile("act=undo"))
