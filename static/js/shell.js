@@ -44,6 +44,11 @@ const banners = document.getElementById("banners");
 export function banner(key, text, href, label = "Sign in") {
   let node = banners.querySelector(`[data-key="${key}"]`);
   if (!text) { node?.remove(); return; }
+  // Other words have another width, and what is centred would move: other words are another banner.
+  if (node && !node.contains(document.activeElement) && node.querySelector("span").textContent !== text) {
+    node.remove();
+    node = null;
+  }
   if (!node) {
     node = document.createElement("div");
     node.className = "banner";

@@ -236,7 +236,7 @@ def test_a_flush_of_many_targets_uses_few_statements(
     """No row is saved on its own: 200 outcomes of 100 targets."""
     targets = [stored_target(f"t{n}") for n in range(100)]
     entries = [entry(target, NOON + n * SECOND, success()) for target in targets for n in range(2)]
-    with django_assert_max_num_queries(25):
+    with django_assert_max_num_queries(27):
         save(*entries)
     assert stored_rollups() == recount()
     assert connection.vendor in ("sqlite", "postgresql")

@@ -155,9 +155,10 @@ def test_what_it_reports_is_kept_and_counted_over_a_restart(own_web: Callable[..
     kept = stored(web, "chat-1")
     assert kept["held_revision"] == 1
     assert kept["connections"] == {"immediate": {"client_gone": 3}}
-    assert kept["readiness"] == {"immediate": {"opened": 3, "false_ready": 1}}
+    assert kept["readiness"] == {"immediate": {"opened": 3, "false_ready": 1, "added_1": 3}}
     assert kept["counts"] == [
         ["immediate", "ended.client_gone", 6],
+        ["immediate", "ready.added_1", 6],
         ["immediate", "ready.false_ready", 2],
         ["immediate", "ready.opened", 6],
     ]
