@@ -145,6 +145,7 @@ def _acts(known: _Known, stage: Environment) -> Iterator[Entry]:
         for flag in sorted(GOVERNING_FLAGS & flag_set(stage.key).definitions.keys()):
             yield Entry(f"Kill {flag}…", reverse("kill", args=[stage.key, flag]), place)
     yield Entry("Change flags…", reverse("change", args=[stage.key]), place)
+    yield Entry("Mark a deploy…", f"{reverse('deploy_mark')}?env={stage.key}", place)
 
 
 def _has_runbook(key: str) -> bool:
@@ -152,6 +153,7 @@ def _has_runbook(key: str) -> bool:
 
 
 def _more_pages(user: Caller) -> Iterator[Entry]:
+    yield Entry("Deploys", reverse("deploys"), "what was rolled out, and when")
     yield Entry("Sessions", reverse("sessions"), "where you are signed in")
     yield Entry("Use of flags", reverse("flags_use"), "who still evaluates which")
     yield Entry("Proposals", reverse("proposals"), "what waits for a second person")
