@@ -16,6 +16,9 @@ from tests.support.waiting import wait_until
 LONGEST = ("end_to_end/", "browser/", "proof/", "connections/servers/", "connections/gate/test_model.py")
 """Files with few tests that take long. They go first, or one core would wait for the other at the end."""
 
+CASES_AGAIN = 2
+"""Of a test with cases, so many run a second time, on PostgreSQL."""
+
 
 def _after_the_longest(item: pytest.Item) -> bool:
     return not item.nodeid.removeprefix("tests/").startswith(LONGEST)
@@ -27,7 +30,7 @@ def _commits(item: pytest.Item) -> bool:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--only-database", action="store_true", help="run only the tests that meet a database")
+    parser.addoption("--only-database", action="store_true", help="run what meets a database, few cases of each")
 
 
 def _meets_database(item: pytest.Item) -> bool:
@@ -35,12 +38,35 @@ def _meets_database(item: pytest.Item) -> bool:
     return item.get_closest_marker("django_db") is not None or "db" in fixtures or "transactional_db" in fixtures
 
 
+def _fewest(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Of each test with cases, the first CASES_AGAIN: the same queries met SQLite with all of them."""
+    kept: dict[str, list[tuple[int, ...]]] = {}
+    for item in items:
+        kept.setdefault(_function(item), []).append(_case(item))
+    kept = {function: sorted(cases)[:CASES_AGAIN] for function, cases in kept.items()}
+    return [item for item in items if _is_about_postgresql(item) or _case(item) in kept[_function(item)]]
+
+
+def _function(item: pytest.Item) -> str:
+    return item.nodeid.partition("[")[0]
+
+
+def _case(item: pytest.Item) -> tuple[int, ...]:
+    """Where a test stands among those of its function; empty where it has no cases."""
+    callspec = getattr(item, "callspec", None)
+    return tuple(callspec.indices.values()) if callspec else ()
+
+
+def _is_about_postgresql(item: pytest.Item) -> bool:
+    return item.get_closest_marker("postgresql") is not None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests about PostgreSQL alone run there alone; every test that commits leaves a database without any row."""
     if database_connections["default"].vendor != "postgresql":
-        items[:] = [item for item in items if item.get_closest_marker("postgresql") is None]
+        items[:] = [item for item in items if not _is_about_postgresql(item)]
     if config.getoption("--only-database"):
-        items[:] = [item for item in items if _meets_database(item)]
+        items[:] = _fewest([item for item in items if _meets_database(item)])
     items.sort(key=_after_the_longest)
     for item in items:
         if _commits(item):

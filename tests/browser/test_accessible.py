@@ -14,7 +14,7 @@ from tests.support.node_clients import install
 pytestmark = pytest.mark.browser
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 MAIN = frozenset({"overview", "target", "target_act", "flags", "flag", "strategies", "fleet", "undo"})
-"""Examined in both themes and on a phone each time; the others in the dark, and so too in `make proof`."""
+"""Examined in both themes and on a phone each time; the others in the dark alone, unless `make proof` runs this."""
 _RUN = """async ([runOnly, rules]) => {
   const found = await axe.run(document, { runOnly, rules, resultTypes: ["violations"] });
   return found.violations.map(({ id, impact, nodes }) => ({

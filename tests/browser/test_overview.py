@@ -190,7 +190,7 @@ def test_the_ribbons_tooltip_tells_what_a_slot_found(web: Site) -> None:
 def test_numbers_of_a_page_that_is_cut_off_do_not_look_live(web: Site) -> None:
     """It says since when, dims, and comes back by itself when the server does."""
     page = live(web.visit("Vera", "viewer"))
-    web.daphne.process.kill()
+    web.daphne.kill()
     expect(page.locator("#banners")).to_contain_text(re.compile(r"Reconnecting\. Numbers are from \d\d:\d\d:\d\d\."))
     expect(page.locator("html")).to_have_attribute("data-live", "away")
     expect(page.locator("#live")).to_have_text("Offline")
