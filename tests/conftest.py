@@ -13,7 +13,12 @@ from tests.support.seeds import Seeds, empty_quickly
 from tests.support.servers import free_port, redis_server_binary
 from tests.support.waiting import wait_until
 
-LONGEST = ("end_to_end/", "browser/", "proof/", "connections/servers/", "connections/gate/test_model.py")
+LONGEST = (
+    "end_to_end/", "browser/", "proof/", "connections/servers/", "connections/gate/test_model.py",
+    "connections/reference/test_faults_probed.py", "dashboard/api/test_flag_sources.py", "dashboard/terminal/",
+    "probes/engine/test_hostile_memory.py", "probes/test_generating.py", "probes/test_killed.py",
+    "probes/test_race_check_process.py", "probes/test_stability.py",
+)  # fmt: skip
 """Files with few tests that take long. They go first, or one core would wait for the other at the end."""
 
 CASES_AGAIN = 2
