@@ -24,6 +24,12 @@ LONGEST = (
 CASES_AGAIN = 2
 """Of a test with cases, so many run a second time, on PostgreSQL."""
 
+WITHOUT_DATABASE = (
+    "browser", "connections/gate", "connections/reference", "connections/servers", "docs", "end_to_end",
+    "probes/engine", "proof",
+)  # fmt: skip
+"""Folders whose tests meet no database, or one of their own: importing them again for PostgreSQL takes ten seconds."""
+
 
 def _after_the_longest(item: pytest.Item) -> bool:
     return not item.nodeid.removeprefix("tests/").startswith(LONGEST)
@@ -66,8 +72,18 @@ def _is_about_postgresql(item: pytest.Item) -> bool:
     return item.get_closest_marker("postgresql") is not None
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """True where a folder need not be read; None leaves it to others to say."""
+    folders = {Path(__file__).parent / folder for folder in WITHOUT_DATABASE}
+    return True if config.getoption("--only-database") and collection_path in folders else None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests about PostgreSQL alone run there alone; every test that commits leaves a database without any row."""
+    prefixes = tuple(f"tests/{folder}/" for folder in WITHOUT_DATABASE)
+    lost = [item.nodeid for item in items if item.nodeid.startswith(prefixes) and _meets_database(item)]
+    if lost:
+        raise pytest.UsageError(f"PostgreSQL would miss them; see WITHOUT_DATABASE in tests/conftest.py: {lost}")
     if database_connections["default"].vendor != "postgresql":
         items[:] = [item for item in items if not _is_about_postgresql(item)]
     if config.getoption("--only-database"):
