@@ -13,8 +13,22 @@ from tests.support.seeds import Seeds, empty_quickly
 from tests.support.servers import free_port, redis_server_binary
 from tests.support.waiting import wait_until
 
-LONGEST = ("end_to_end/", "browser/", "proof/", "connections/servers/", "connections/gate/test_model.py")
+LONGEST = (
+    "end_to_end/", "browser/", "proof/", "connections/servers/", "connections/gate/test_model.py",
+    "connections/reference/test_faults_probed.py", "dashboard/api/test_flag_sources.py", "dashboard/terminal/",
+    "probes/engine/test_hostile_memory.py", "probes/test_generating.py", "probes/test_killed.py",
+    "probes/test_race_check_process.py", "probes/test_stability.py",
+)  # fmt: skip
 """Files with few tests that take long. They go first, or one core would wait for the other at the end."""
+
+CASES_AGAIN = 2
+"""Of a test with cases, so many run a second time, on PostgreSQL."""
+
+WITHOUT_DATABASE = (
+    "browser", "connections/gate", "connections/reference", "connections/servers", "docs", "end_to_end",
+    "probes/engine", "proof",
+)  # fmt: skip
+"""Folders whose tests meet no database, or one of their own: importing them again for PostgreSQL takes ten seconds."""
 
 
 def _after_the_longest(item: pytest.Item) -> bool:
@@ -27,7 +41,7 @@ def _commits(item: pytest.Item) -> bool:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--only-database", action="store_true", help="run only the tests that meet a database")
+    parser.addoption("--only-database", action="store_true", help="run what meets a database, few cases of each")
 
 
 def _meets_database(item: pytest.Item) -> bool:
@@ -35,12 +49,45 @@ def _meets_database(item: pytest.Item) -> bool:
     return item.get_closest_marker("django_db") is not None or "db" in fixtures or "transactional_db" in fixtures
 
 
+def _fewest(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Of each test with cases, the first CASES_AGAIN: the same queries met SQLite with all of them."""
+    kept: dict[str, list[tuple[int, ...]]] = {}
+    for item in items:
+        kept.setdefault(_function(item), []).append(_case(item))
+    kept = {function: sorted(cases)[:CASES_AGAIN] for function, cases in kept.items()}
+    return [item for item in items if _is_about_postgresql(item) or _case(item) in kept[_function(item)]]
+
+
+def _function(item: pytest.Item) -> str:
+    return item.nodeid.partition("[")[0]
+
+
+def _case(item: pytest.Item) -> tuple[int, ...]:
+    """Where a test stands among those of its function; empty where it has no cases."""
+    callspec = getattr(item, "callspec", None)
+    return tuple(callspec.indices.values()) if callspec else ()
+
+
+def _is_about_postgresql(item: pytest.Item) -> bool:
+    return item.get_closest_marker("postgresql") is not None
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """True where a folder need not be read; None leaves it to others to say."""
+    folders = {Path(__file__).parent / folder for folder in WITHOUT_DATABASE}
+    return True if config.getoption("--only-database") and collection_path in folders else None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests about PostgreSQL alone run there alone; every test that commits leaves a database without any row."""
+    prefixes = tuple(f"tests/{folder}/" for folder in WITHOUT_DATABASE)
+    lost = [item.nodeid for item in items if item.nodeid.startswith(prefixes) and _meets_database(item)]
+    if lost:
+        raise pytest.UsageError(f"PostgreSQL would miss them; see WITHOUT_DATABASE in tests/conftest.py: {lost}")
     if database_connections["default"].vendor != "postgresql":
-        items[:] = [item for item in items if item.get_closest_marker("postgresql") is None]
+        items[:] = [item for item in items if not _is_about_postgresql(item)]
     if config.getoption("--only-database"):
-        items[:] = [item for item in items if _meets_database(item)]
+        items[:] = _fewest([item for item in items if _meets_database(item)])
     items.sort(key=_after_the_longest)
     for item in items:
         if _commits(item):

@@ -165,9 +165,8 @@ def test_a_viewer_sees_everything_and_no_button(web: Site) -> None:
     expect(page.locator("main button:not(.help, [data-copies])")).to_have_count(0)
 
 
-@pytest.mark.parametrize("width", [320, 390, 720, 1024])
-def test_no_page_scrolls_sideways(web: Site, width: int) -> None:
-    page = web.visit("Ada", "administrator", width=width)
+def test_no_page_scrolls_sideways(web: Site) -> None:
+    page = web.visit("Ada", "administrator")
     addresses = (
         "/flags/?env=production",
         "/flags/production/change/?flag.client-ack=off&preview=1",
@@ -178,4 +177,6 @@ def test_no_page_scrolls_sideways(web: Site, width: int) -> None:
     )
     for address in addresses:
         page.goto(address)
-        assert not scrolls_sideways(page), address
+        for width in (320, 390, 720, 1024):
+            page.set_viewport_size({"width": width, "height": 844})
+            assert not scrolls_sideways(page), (address, width)

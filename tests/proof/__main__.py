@@ -104,6 +104,14 @@ def _model(run: Run) -> list[Verdict]:
     )
 
 
+def _accessible(run: Run) -> list[Verdict]:
+    times = "1" if run.quick else "2"
+    goal = "every page in both themes and on a phone: no fault"
+    return verdicts.exit_status(
+        "accessible", goal, *run.module("pytest", "-q", "tests/browser/test_accessible.py", **{VARIABLE: times})
+    )
+
+
 def _killed(run: Run) -> list[Verdict]:
     times = "1" if run.quick else "25"
     return verdicts.exit_status(
@@ -150,6 +158,7 @@ PROOFS: dict[str, Callable[[Run], list[Verdict]]] = {
     "restart": _restart,
     "fuzz": _fuzz,
     "model": _model,
+    "accessible": _accessible,
     "killed": _killed,
     "memory": _memory,
     "toggle": _toggle,

@@ -24,15 +24,19 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
+import psutil
+
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST_S = 60
 """Of one command; what takes longer has hung."""
 LIBRARIES = (
-    "aiodns", "celery.app.amqp", "channels.auth", "channels.layers", "cryptography.x509", "django.contrib.auth.hashers",
-    "django.core.management", "django.core.servers.basehttp", "django.db.migrations.executor", "django.db.models",
-    "django.forms", "django.template.defaulttags", "django.test.client", "django.views.generic", "httpx", "httpx_sse",
-    "jmespath", "jsonschema", "kombu.transport.redis", "mmh3", "psutil", "psycopg", "redis.asyncio", "rich.progress",
-    "rich.table", "servestatic.middleware", "yaml",
+    "aiodns", "autobahn.twisted.websocket", "celery.app.amqp", "channels.auth", "channels.layers",
+    "cryptography.x509", "django.contrib.auth.hashers", "django.core.management", "django.core.servers.basehttp",
+    "django.db.migrations.executor", "django.db.models", "django.forms", "django.template.defaulttags",
+    "django.test.client", "django.views.generic", "httpx", "httpx_sse", "jmespath", "jsonschema",
+    "kombu.transport.redis", "mmh3", "psutil", "psycopg", "redis.asyncio", "rich.progress", "rich.table",
+    "servestatic.middleware", "twisted.internet.endpoints", "twisted.internet.posixbase", "twisted.web.http",
+    "yaml",
 )  # fmt: skip
 """Imported once. What needs settings to be imported comes with an environment."""
 MOST = 4
@@ -55,6 +59,20 @@ def run(*arguments: str, environ: Mapping[str, str], check: bool = True) -> "sub
     if check and done.returncode:
         raise CommandError(f"{arguments} exited with {done.returncode}: {done.stdout}{done.stderr}")
     return done
+
+
+def start(*arguments: str, environ: Mapping[str, str], output: Path) -> psutil.Process:
+    """A program as `run` takes it, which goes on by itself; what it prints is appended to `output`."""
+    answer = _keeper().ask({"arguments": arguments, "environ": dict(environ), "output": str(output)})
+    return psutil.Process(answer["pid"])
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Whether a process of `start` has: nobody waits for it but who forked it, so it may stay as a zombie."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 class _Keeper:
@@ -146,14 +164,29 @@ def _end(prepared: Prepared) -> None:
 
 def _obey(commands: IO[str], answers: IO[str]) -> None:
     for line in commands:
-        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-            child = os.fork()
-            if child == 0:
-                _carry_out(json.loads(line)["arguments"], out, err)
-            _, status = os.waitpid(child, 0)
-            told = {"status": os.waitstatus_to_exitcode(status), "out": _text(out), "err": _text(err)}
+        command = json.loads(line)
+        told = _started(command) if "output" in command else _finished(command)
         answers.write(json.dumps(told) + "\n")
         answers.flush()
+
+
+def _finished(command: dict[str, Any]) -> dict[str, Any]:
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(LONGEST_S)
+            _carry_out(command["arguments"], out, err)
+        _, status = os.waitpid(child, 0)
+        return {"status": os.waitstatus_to_exitcode(status), "out": _text(out), "err": _text(err)}
+
+
+def _started(command: dict[str, Any]) -> dict[str, Any]:
+    child = os.fork()
+    if child == 0:
+        with Path(command["output"]).open("ab") as output:
+            os.closerange(3, output.fileno())  # or whoever waits for the end of a pipe would wait for this too
+            _carry_out(command["arguments"], output, output)
+    return {"pid": child}
 
 
 def _text(file: IO[bytes]) -> str:
@@ -163,7 +196,6 @@ def _text(file: IO[bytes]) -> str:
 
 def _carry_out(arguments: list[str], out: IO[bytes], err: IO[bytes]) -> NoReturn:
     """In the command's own process, which ends here."""
-    signal.alarm(LONGEST_S)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(out.fileno(), 1)
     os.dup2(err.fileno(), 2)

@@ -1,11 +1,8 @@
 """The real web server over data of its own, for tests that speak HTTP to it."""
 
+import contextlib
 import os
 import re
-import signal
-import subprocess
-import sys
-import threading
 import uuid
 from pathlib import Path
 from types import TracebackType
@@ -13,10 +10,10 @@ from typing import LiteralString, Self
 from urllib.parse import urlsplit
 
 import httpx
+import psutil
 import psycopg
 from psycopg import sql
 
-from dashboard.env import BASE_DIR
 from tests.support import commands
 from tests.support.waiting import wait_until
 
@@ -63,7 +60,7 @@ class Daphne:
             "PYTHONUNBUFFERED": "1",
             **environment,
         }
-        self.lines: list[str] = []
+        self._printed = data_dir / f"daphne-{uuid.uuid4().hex}.log"
         self._migrate(data_dir / "readywire.sqlite3")
         self.process = self._start(0)
         wait_until(self._port, seconds=30, what=f"daphne listens\n{self.lines}")
@@ -90,10 +87,23 @@ class Daphne:
     def server_key(self, environment: str = "staging", name: str = "test server") -> str:
         return self.manage("server_key", "create", "--environment", environment, "--name", name)
 
+    @property
+    def lines(self) -> list[str]:
+        """What the server has printed."""
+        return self._printed.read_text(errors="replace").splitlines() if self._printed.exists() else []
+
+    def kill(self) -> None:
+        """At once, as a machine that loses power; the port is free afterwards."""
+        if not commands.has_ended(self.process):
+            self.process.kill()
+            self._ended()
+
+    def _ended(self) -> None:
+        wait_until(lambda: commands.has_ended(self.process), seconds=10, what="daphne has ended")
+
     def restart(self) -> None:
         """The same port again, after a kill."""
-        self.process.kill()
-        self.process.wait(10)
+        self.kill()
         self.process = self._start(self.port)
         wait_until(self._answers, seconds=30, what="daphne answers again")
 
@@ -101,31 +111,21 @@ class Daphne:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait(10)
+        if not commands.has_ended(self.process):
+            self.process.terminate()
+            with contextlib.suppress(AssertionError):
+                self._ended()
+        self.kill()
         self._database.drop()
 
-    def _start(self, port: int) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "dashboard.asgi:application"]
-        process = subprocess.Popen(
-            command, cwd=BASE_DIR, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        threading.Thread(target=self._read, args=(process,), daemon=True).start()
-        return process
-
-    def _read(self, process: "subprocess.Popen[str]") -> None:
-        assert process.stdout is not None
-        for line in process.stdout:
-            self.lines.append(line.rstrip())
+    def _start(self, port: int) -> psutil.Process:
+        command = ["-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "dashboard.asgi:application"]
+        return commands.start(*command, environ=self.environment, output=self._printed)
 
     def _port(self) -> int:
-        if self.process.poll() is not None:
+        if commands.has_ended(self.process):
             raise AssertionError("daphne ended:\n" + "\n".join(self.lines))
-        found = [match for line in list(self.lines) if (match := _LISTENING.search(line))]
+        found = [match for line in self.lines if (match := _LISTENING.search(line))]
         return int(found[-1][1]) if found else 0
 
     def _answers(self) -> bool:

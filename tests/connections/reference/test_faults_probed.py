@@ -2,6 +2,7 @@
 the fault's end finds nothing."""
 
 import asyncio
+import contextlib
 import json
 
 import pytest
@@ -18,6 +19,8 @@ from tests.connections.reference.test_reference import FIVE, said
 
 NEEDS_THE_DEADLINE = {"slow_setup", "slow_accept", "silence"}
 """Faults that a probe names only when its deadline has passed."""
+PROBED = sorted(set(STRATEGIES) - {"client_init"})
+"""The clients of the one that is left out speak first, probes do not."""
 
 
 def deadline_of(fault: Fault) -> float:
@@ -40,17 +43,17 @@ async def test_the_probe_reports_the_kind_that_the_table_names(fault: Fault) -> 
         await assert_clean(service)
 
 
-@pytest.mark.parametrize(
-    "strategy", sorted(set(STRATEGIES) - {"client_init"})
-)  # its clients speak first, probes do not
 @pytest.mark.parametrize("name", ["slow_setup", "dependency_down", "silence"])
-async def test_the_kind_is_the_tables_under_every_strategy(name: str, strategy: str) -> None:
+async def test_the_kind_is_the_tables_under_every_strategy(name: str) -> None:
     """What a holding strategy reports as not ready, or closes cleanly, is a broken promise of one that opens early; one
-    that lets the accept wait shows it during the upgrade."""
-    with practised(strategy) as service:
-        service.start(name)
-        outcome = await service.probe(2.0)
-        assert outcome.kind == FailureKind(FAULTS[name].kind_under(strategy)), outcome.detail
+    that lets the accept wait shows it during the upgrade. A service of each at once: the deadlines pass together."""
+    with contextlib.ExitStack() as stack:
+        services = {strategy: stack.enter_context(practised(strategy)) for strategy in PROBED}
+        for service in services.values():
+            service.start(name)
+        outcomes = await asyncio.gather(*(service.probe(2.0) for service in services.values()))
+    found = {strategy: outcome.kind for strategy, outcome in zip(services, outcomes, strict=True)}
+    assert found == {strategy: FailureKind(FAULTS[name].kind_under(strategy)) for strategy in PROBED}
 
 
 def test_every_kind_of_the_table_is_a_kind_of_failure() -> None:

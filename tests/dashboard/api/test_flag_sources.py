@@ -67,8 +67,7 @@ def test_what_changed_while_the_server_was_down_is_caught_up_and_held_flags_stay
     web = own_web()
     with started(following(web)) as source:
         wait_until(holds(source, 1), START_SECONDS)
-        web.daphne.process.kill()
-        web.daphne.process.wait(10)
+        web.daphne.kill()
         values = {"readiness-strategy": "immediate"}
         web.control(f"change('staging', {values!r}, expected_version=1, **who)")
         assert source.snapshot().revision == 1
@@ -87,8 +86,7 @@ def test_the_last_known_good_serves_a_restart_while_the_server_is_down(
         wait_until(holds(source, 2), START_SECONDS)
         wait_until(cache.exists)
     staging, production = following(web, cache), following(web, cache, "production")
-    web.daphne.process.kill()
-    web.daphne.process.wait(10)
+    web.daphne.kill()
     with started(staging):
         assert (staging.snapshot().origin, staging.snapshot().revision) == ("disk", 2)
     assert production.snapshot().origin == "default"
@@ -182,8 +180,7 @@ def test_over_ofrep_a_change_while_the_server_was_down_is_caught_up(own_web: Cal
     source = OfrepSource(web.url, web.key("staging"), "chat-1", poll_every_s=600, retry_first_s=0.05, retry_most_s=0.2)
     with started(source):
         wait_until(holds(source, 1), START_SECONDS)
-        web.daphne.process.kill()
-        web.daphne.process.wait(10)
+        web.daphne.kill()
         values = {"readiness-strategy": "immediate"}
         web.control(f"change('staging', {values!r}, expected_version=1, **who)")
         web.daphne.restart()

@@ -43,8 +43,7 @@ def test_the_web_client_follows_changes_by_the_announced_stream(own_web: Callabl
         assert client.next_value("dependency_gate")["why"] == "first"
         web.serve_strategy("staging", "immediate")
         assert client.next_value("immediate")["why"] == "changed"
-        web.daphne.process.kill()
-        web.daphne.process.wait(10)
+        web.daphne.kill()
         web.serve_strategy("staging", "fixed_delay")
         web.daphne.restart()
         assert client.next_value("fixed_delay")["why"] == "changed"
