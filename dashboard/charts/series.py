@@ -150,7 +150,10 @@ class Window:
         """All buckets as one. Every chart's sentence reads it."""
         total = Bucket(self.start)
         for bucket in self.buckets:
-            total.merge(bucket)
+            total.merge(bucket, ())
+        for figure in FIGURES:
+            if parts := [each.histograms[figure] for each in self.buckets if figure in each.histograms]:
+                total.histograms[figure] = Histogram.sum(parts)
         return total
 
 

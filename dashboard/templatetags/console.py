@@ -1,5 +1,6 @@
 """Filters and tags of the console's templates. A builtin library: no {% load %} needed."""
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from django import template
 from django.conf import settings
+from django.core.serializers.json import DjangoJSONEncoder
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import escape, format_html, format_html_join
@@ -22,6 +24,16 @@ from dashboard.strategy_words import Whisker
 register = template.Library()
 _NAMES = re.compile(rf"\b({'|'.join(STRATEGIES)})\b")
 _CLASSES = {"strong": "", "symptom": "symptom", "flag": "nowrap"}
+
+
+@register.filter
+def json_script(value: object, element_id: str) -> SafeString:
+    """Django's filter of this name, which takes 30 times as long to escape what holds one of the three characters."""
+    text = json.dumps(value, cls=DjangoJSONEncoder)
+    for character, escaped in (("&", "\\u0026"), ("<", "\\u003C"), (">", "\\u003E")):
+        text = text.replace(character, escaped)
+    # Nothing left in it ends a script.
+    return format_html('<script id="{}" type="application/json">{}</script>', element_id, mark_safe(text))  # noqa: S308
 
 
 @register.simple_tag

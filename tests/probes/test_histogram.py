@@ -1,7 +1,7 @@
 """Histograms: what may be merged, undone and asked of them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given
@@ -127,3 +127,35 @@ def test_bounds_enclose_the_share_and_stay_proportions(k: int, more: int) -> Non
 def test_more_than_all_is_no_proportion() -> None:
     with pytest.raises(ValueError, match="3 of 2"):
         bounds(3, 2)
+
+
+@given(st.lists(samples, max_size=6), st.booleans())
+def test_a_sum_is_what_absorbing_each_gives(parts: list[list[int | None]], a_fortnight: bool) -> None:
+    """Also where one lasted longer than any probe does."""
+    histograms = [*map(histogram_of, parts), *([histogram_of([0, 14 * 86_400 * 10**6])] if a_fortnight else [])]
+    total = Histogram()
+    for each in histograms:
+        total.absorb(each)
+    assert Histogram.sum(histograms) == total
+    assert [Histogram.sum(histograms).percentile(q) for q in (0.01, 0.5, 1)] == pytest.approx(
+        [total.percentile(q) for q in (0.01, 0.5, 1)], nan_ok=True
+    )
+
+
+@given(samples, durations, samples)
+def test_a_percentile_asked_before_a_change_does_not_outlive_it(
+    before: list[int | None], one: int, more: list[int | None]
+) -> None:
+    histogram = histogram_of(before)
+    changes: list[Callable[[], None]] = [
+        lambda: histogram.add(one),
+        histogram.add_beyond,
+        lambda: histogram.absorb(histogram_of(more)),
+        lambda: histogram.remove(one),
+        histogram.remove_beyond,
+    ]
+    for change in changes:
+        histogram.percentile(0.5)
+        change()
+        anew = Histogram.from_json(histogram.to_json())
+        assert histogram.percentile(0.5) == pytest.approx(anew.percentile(0.5), nan_ok=True)
