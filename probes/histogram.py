@@ -5,6 +5,7 @@ Bucket i holds the values in (GAMMA^(i-1), GAMMA^i]; answering with the bucket's
 any window's percentiles come from rollups, without the raw rows.
 """
 
+import json
 import math
 from bisect import bisect_left
 from collections.abc import ItemsView, Iterable, Mapping
@@ -19,6 +20,9 @@ _ZERO = -1
 _Z95 = 1.959963984540054
 _COMMON = 1400
 """Buckets below this one, of up to twelve days, are summed in a list; no probe takes longer."""
+
+
+_decode = json.JSONDecoder().raw_decode
 
 
 class _Numbers(dict[str, int]):
@@ -195,6 +199,23 @@ class Histogram:
         histogram._counts = dict(zip(map(_NUMBERS.__getitem__, counts), counts.values(), strict=True))
         histogram.beyond = data["beyond"]
         return histogram
+
+
+def read(text: str, figures: Iterable[str]) -> dict[str, Histogram]:
+    """The histograms of these figures from the JSON text of {figure: `to_json`}; the text of others is not parsed.
+
+    Raises KeyError, TypeError or ValueError on data that `to_json` did not write.
+    """
+    found = {}
+    for figure in figures:
+        key = f'"{figure}":'
+        # In it, only a figure's name can stand before a colon so: buckets are numbers.
+        at = text.find(key)
+        if at >= 0:
+            at += len(key)
+            data, _ = _decode(text, at + (text[at : at + 1] == " "))
+            found[figure] = Histogram.from_json(data)
+    return found
 
 
 def bounds(k: int, n: int) -> tuple[float, float]:

@@ -1,5 +1,6 @@
 """Histograms: what may be merged, undone and asked of them."""
 
+import json
 import math
 from collections.abc import Callable, Sequence
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.histogram import Histogram, bounds
+from probes.histogram import Histogram, bounds, read
 
 durations = st.integers(min_value=0, max_value=10**9)
 samples = st.lists(st.one_of(durations, st.none()), max_size=60)
@@ -159,3 +160,14 @@ def test_a_percentile_asked_before_a_change_does_not_outlive_it(
         change()
         anew = Histogram.from_json(histogram.to_json())
         assert histogram.percentile(0.5) == pytest.approx(anew.percentile(0.5), nan_ok=True)
+
+
+@given(
+    st.dictionaries(st.sampled_from(("dns", "tcp", "claimed")), samples.map(histogram_of)),
+    st.sampled_from(((",", ":"), (", ", ": "))),
+)
+def test_some_figures_are_read_from_the_text_of_all(stored: dict[str, Histogram], separators: tuple[str, str]) -> None:
+    """As SQLite keeps the text, and as PostgreSQL writes it."""
+    text = json.dumps({figure: each.to_json() for figure, each in stored.items()}, separators=separators)
+    wanted = ("dns", "tcp", "tls")
+    assert read(text, wanted) == {figure: each for figure, each in stored.items() if figure in wanted}
