@@ -16,7 +16,7 @@ test can tell: `Comparison.together` says how far both served at the same time.
 
 import math
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import NormalDist
@@ -37,6 +37,20 @@ class Stretch(NamedTuple):
     at: Hashable
     probes: int
     bad: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """All stretches of one place that one strategy served: summed once, and compared with each other strategy."""
+
+    stretches: Sequence[Stretch]
+    probes: int
+    bad: int
+    independent: float
+    """How much the bad ones would vary if its probes were independent."""
+    varied: float
+    """How much they do from stretch to stretch."""
+    at: frozenset[Hashable]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +110,16 @@ class Comparison:
 
 def compare(a: str, ours: Iterable[Stretch], b: str, theirs: Iterable[Stretch], z: float) -> Comparison | None:
     """None where no place was served by both. `z`: of the normal distribution, how sure the bounds are."""
-    first, second = _by_place(ours), _by_place(theirs)
+    return _compare(a, _by_place(ours), b, _by_place(theirs), z)
+
+
+def _compare(
+    a: str, first: Mapping[Hashable, _Place], b: str, second: Mapping[Hashable, _Place], z: float
+) -> Comparison | None:
     places = sorted(first.keys() & second.keys(), key=repr)
     if not places:
         return None
-    weights = _weights([(_probes(first[place]), _probes(second[place])) for place in places])
+    weights = _weights([(first[place].probes, second[place].probes) for place in places])
     burst = max(_design_effect([each[place] for place in places]) for each in (first, second))
     mine = _side(a, [first[place] for place in places], weights, burst)
     other = _side(b, [second[place] for place in places], weights, burst)
@@ -118,7 +137,8 @@ def all_pairs(
     z = NormalDist().inv_cdf(1 - error / (2 * max(1, len(pairs) * len(figures))))
     found = []
     for figure in figures:
-        compared = {(a, b): compare(a, figure.get(a, ()), b, figure.get(b, ()), z) for a, b in pairs}
+        by_place = {name: _by_place(figure.get(name, ())) for name in names}
+        compared = {(a, b): _compare(a, by_place[a], b, by_place[b], z) for a, b in pairs}
         found.append({pair: one for pair, one in compared.items() if one is not None})
     return found
 
@@ -143,20 +163,21 @@ def score_bounds(share: float, n: float, z: float) -> tuple[float, float]:
     return min(share, max(0.0, (centre - spread) / scale)), max(share, min(1.0, (centre + spread) / scale))
 
 
-def _by_place(stretches: Iterable[Stretch]) -> dict[Hashable, list[Stretch]]:
+def _by_place(stretches: Iterable[Stretch]) -> dict[Hashable, _Place]:
     found: dict[Hashable, list[Stretch]] = defaultdict(list)
     for each in stretches:
         if each.probes:
             found[each.place].append(each)
-    return found
+    return {place: _place(each) for place, each in found.items()}
 
 
-def _probes(stretches: Iterable[Stretch]) -> int:
-    return sum(each.probes for each in stretches)
-
-
-def _bad(stretches: Iterable[Stretch]) -> int:
-    return sum(each.bad for each in stretches)
+def _place(stretches: Sequence[Stretch]) -> _Place:
+    probes, bad, many = sum(each.probes for each in stretches), sum(each.bad for each in stretches), len(stretches)
+    share = bad / probes
+    independent = probes * share * (1 - share)
+    squares = sum((each.bad - share * each.probes) ** 2 for each in stretches)
+    varied = squares * many / (many - 1) if many > 1 else independent
+    return _Place(stretches, probes, bad, independent, varied, frozenset(each.at for each in stretches))
 
 
 def _weights(pairs: Sequence[tuple[int, int]]) -> list[float]:
@@ -164,31 +185,33 @@ def _weights(pairs: Sequence[tuple[int, int]]) -> list[float]:
     return [each / sum(raw) for each in raw]
 
 
-def _side(name: str, places: Sequence[Sequence[Stretch]], weights: Sequence[float], burst: float) -> Side:
-    counts = [(_probes(each), _bad(each)) for each in places]
+def _side(name: str, places: Sequence[_Place], weights: Sequence[float], burst: float) -> Side:
+    counts = [(each.probes, each.bad) for each in places]
     share = sum(w * bad / n for w, (n, bad) in zip(weights, counts, strict=True))
     worth = 1 / sum(w * w / n for w, (n, _) in zip(weights, counts, strict=True))
     return Side(name, sum(n for n, _ in counts), sum(bad for _, bad in counts), min(share, 1.0), worth / burst)
 
 
-def _design_effect(places: Sequence[Sequence[Stretch]]) -> float:
+def _design_effect(places: Sequence[_Place]) -> float:
     """How much more the counts vary from stretch to stretch than independent probes would; 1 at least.
 
     A place with a single stretch tells nothing about it, and counts as if its probes were independent.
     """
     seen = independent = 0.0
-    for stretches in places:
-        probes, share = _probes(stretches), _bad(stretches) / _probes(stretches)
-        variance = probes * share * (1 - share)
-        independent += variance
-        many = len(stretches)
-        squares = sum((each.bad - share * each.probes) ** 2 for each in stretches)
-        seen += squares * many / (many - 1) if many > 1 else variance
+    for each in places:
+        independent += each.independent
+        seen += each.varied
     return max(1.0, seen / independent) if independent else 1.0
 
 
-def _together(first: Sequence[Sequence[Stretch]], second: Sequence[Sequence[Stretch]]) -> float:
-    rarer, other = (first, second) if sum(map(_probes, first)) <= sum(map(_probes, second)) else (second, first)
-    when = {(each.place, each.at) for place in other for each in place}
-    shared = sum(each.probes for place in rarer for each in place if (each.place, each.at) in when)
-    return shared / sum(map(_probes, rarer))
+def _together(first: Sequence[_Place], second: Sequence[_Place]) -> float:
+    ours, theirs = (sum(each.probes for each in places) for places in (first, second))
+    rarer, other, whole = (first, second, ours) if ours <= theirs else (second, first, theirs)
+    return sum(_shared(mine, also) for mine, also in zip(rarer, other, strict=True)) / whole
+
+
+def _shared(mine: _Place, other: _Place) -> int:
+    """Probes of a place in stretches in which the other strategy served it too."""
+    if mine.at <= other.at:
+        return mine.probes
+    return sum(each.probes for each in mine.stretches if each.at in other.at)

@@ -22,6 +22,7 @@ from dashboard.charts.figures import (
     table_time,
 )
 from dashboard.charts.series import Bucket, Window, coarser
+from probes.histogram import ends_of
 
 MOST_COLUMNS = 180
 ROWS = 18
@@ -69,19 +70,23 @@ def _counts(buckets: Sequence[Bucket], starts: Sequence[datetime], edges: Sequen
     """Probes by row (lowest first, "never" last) and column."""
     column_of = {start: column for column, start in enumerate(starts)}
     counts = [[0] * len(starts) for _ in edges]
+    row_of: dict[int, int] = {}
     for bucket in buckets:
         histogram = bucket.histograms.get("race_window")
         if histogram is None or bucket.start not in column_of:
             continue
-        for low, high, n in histogram.bins():
-            counts[_row_of(low, high, edges)][column_of[bucket.start]] += n
+        column = column_of[bucket.start]
+        counts[-1][column] += histogram.beyond
+        for number, n in histogram.items():
+            row = row_of.get(number)
+            if row is None:
+                row = row_of[number] = _row_of(*ends_of(number), edges)
+            counts[row][column] += n
     return counts
 
 
 def _row_of(low: float, high: float, edges: Sequence[float]) -> int:
-    """The row that a histogram's bin (microseconds) falls into; the last row is "never"."""
-    if math.isinf(high):
-        return len(edges) - 1
+    """The row that a histogram's bin (microseconds) falls into."""
     middle = (low + high) / 2 / 1000
     return min(max(bisect_right(edges, middle) - 1, 0), len(edges) - 2)
 

@@ -62,16 +62,19 @@ class Bucket:
         self.flagged += other.flagged
         _add(self.kinds, other.kinds)
         for event, counts in other.events.items():
-            _add(self.events.setdefault(event, Counter()), counts)
+            mine = self.events.get(event)
+            if mine is None:
+                mine = self.events[event] = Counter()
+            _add(mine, counts)
         for figure in figures:
             histogram = other.histograms.get(figure)
             if histogram is None:
                 continue
-            mine = self.histograms.get(figure)
-            if mine is None:
+            summed = self.histograms.get(figure)
+            if summed is None:
                 self.histograms[figure] = histogram.copy()
             else:
-                mine.absorb(histogram)
+                summed.absorb(histogram)
 
     def percentile(self, figure: str, q: float) -> float | None:
         """Microseconds, `math.inf` for "never", None where nothing was measured."""
@@ -150,7 +153,10 @@ class Window:
         """All buckets as one. Every chart's sentence reads it."""
         total = Bucket(self.start)
         for bucket in self.buckets:
-            total.merge(bucket)
+            total.merge(bucket, ())
+        for figure in FIGURES:
+            if parts := [each.histograms[figure] for each in self.buckets if figure in each.histograms]:
+                total.histograms[figure] = Histogram.sum(parts)
         return total
 
 

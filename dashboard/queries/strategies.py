@@ -118,8 +118,17 @@ class Served:
 
     def totals(self, strategy: str, target_id: int | None = None) -> Totals:
         """All probes of a strategy, or those of one target."""
-        found = self.places.get(strategy, {})
-        return Totals(*_added(sums for place, sums in found.items() if target_id in (None, place[0])))
+        if target_id is None:
+            return Totals(*_added(self.places.get(strategy, {}).values()))
+        return Totals(*_added(self._of_targets.get((strategy, target_id), ())))
+
+    @cached_property
+    def _of_targets(self) -> dict[tuple[str, int], list[list[int]]]:
+        found: dict[tuple[str, int], list[list[int]]] = {}
+        for name, places in self.places.items():
+            for (target_id, _), sums in places.items():
+                found.setdefault((name, target_id), []).append(sums)
+        return found
 
     def targets(self) -> set[int]:
         """Those that a strategy served."""

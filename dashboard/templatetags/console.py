@@ -1,5 +1,6 @@
 """Filters and tags of the console's templates. A builtin library: no {% load %} needed."""
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from django import template
 from django.conf import settings
+from django.core.serializers.json import DjangoJSONEncoder
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import escape, format_html, format_html_join
@@ -22,6 +24,16 @@ from dashboard.strategy_words import Whisker
 register = template.Library()
 _NAMES = re.compile(rf"\b({'|'.join(STRATEGIES)})\b")
 _CLASSES = {"strong": "", "symptom": "symptom", "flag": "nowrap"}
+
+
+@register.filter
+def json_script(value: object, element_id: str) -> SafeString:
+    """Django's filter of this name, which takes 30 times as long to escape what holds one of the three characters."""
+    text = json.dumps(value, cls=DjangoJSONEncoder)
+    for character, escaped in (("&", "\\u0026"), ("<", "\\u003C"), (">", "\\u003E")):
+        text = text.replace(character, escaped)
+    # Nothing left in it ends a script.
+    return format_html('<script id="{}" type="application/json">{}</script>', element_id, mark_safe(text))  # noqa: S308
 
 
 @register.simple_tag
@@ -115,14 +127,30 @@ def whisker(cell: Whisker) -> SafeString:
     """A share as a dot on its 95 % bounds, from 0 at the left to 100 % at the right; the words stand beside it."""
     if cell.at is None:
         return SafeString("")
+    low, high = 2 + cell.low, 2 + cell.high
     return format_html(
         '<svg class="whisker" viewBox="0 0 104 12" width="104" height="12" aria-hidden="true">'
         "<title>{} · 95 %: {}</title>"
-        '<path class="whisker-scale" d="M2 6H102"/><path class="whisker-bounds" d="M{} 6H{}M{} 3V9M{} 3V9"/>'
+        '<path class="whisker-scale" d="M2 6H102"/><path class="whisker-bounds" d="{}"/>'
         '<circle cx="{}" cy="6" r="3"/></svg>',
         cell.counts,
         cell.interval,
-        *(2 + place for place in (cell.low, cell.high, cell.low, cell.high, cell.at)),
+        SafeString(f"M{low} 6H{high}M{low} 3V9M{high} 3V9"),
+        2 + cell.at,
+    )
+
+
+@register.simple_tag
+def share_cell(cell: Whisker, label: str) -> SafeString:
+    """A share as the cell of a table. A page has hundreds, and an included template takes four times as long."""
+    return format_html(
+        '<td class="share" data-label="{}"><div>{}<span class="num" title="{}">{}</span></div>'
+        '<div class="hint">{}</div></td>',
+        label,
+        whisker(cell),
+        cell.counts,
+        cell.share,
+        cell.interval,
     )
 
 

@@ -145,10 +145,10 @@ def _by_target(served: Served, targets: Sequence[Any]) -> dict[str, Any]:
     found.sort(key=lambda each: -len(each[1]))
     few = len(found) <= MOST_MULTIPLES
     charts = _multiples(found) if few and len(found) > 1 else []
-    lines = [] if few else [line for target, totals in found for line in _lines(target, totals)]
+    lines = [] if few else [(target, name, each) for target, totals in found for name, each in totals.items()]
     return {
         "multiples": charts,
-        "lines": lines[:MOST_LINES],
+        "lines": [_line(*line) for line in lines[:MOST_LINES]],
         "lines_more": max(0, len(lines) - MOST_LINES),
         "served_targets": len(found),
     }
@@ -178,16 +178,13 @@ def _multiples(found: Sequence[tuple[Any, dict[str, strategy_words.Totals]]]) ->
     ]
 
 
-def _lines(target: Any, totals: dict[str, strategy_words.Totals]) -> list[TargetLine]:
-    return [
-        TargetLine(
-            slug=target["slug"],
-            name=target["name"],
-            strategy=name,
-            probes=sentences.count(each.probes),
-            success=strategy_words.whisker(each.probes - each.failed, each.probes, "probes"),
-            delivery=strategy_words.delivery(each),
-            p95=sentences.latency(_percentile(each, 0.95)),
-        )
-        for name, each in totals.items()
-    ]
+def _line(target: Any, strategy: str, totals: strategy_words.Totals) -> TargetLine:
+    return TargetLine(
+        slug=target["slug"],
+        name=target["name"],
+        strategy=strategy,
+        probes=sentences.count(totals.probes),
+        success=strategy_words.whisker(totals.probes - totals.failed, totals.probes, "probes"),
+        delivery=strategy_words.delivery(totals),
+        p95=sentences.latency(_percentile(totals, 0.95)),
+    )

@@ -1,13 +1,14 @@
 """Histograms: what may be merged, undone and asked of them."""
 
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probes.histogram import Histogram, bounds
+from probes.histogram import Histogram, bounds, read
 
 durations = st.integers(min_value=0, max_value=10**9)
 samples = st.lists(st.one_of(durations, st.none()), max_size=60)
@@ -127,3 +128,46 @@ def test_bounds_enclose_the_share_and_stay_proportions(k: int, more: int) -> Non
 def test_more_than_all_is_no_proportion() -> None:
     with pytest.raises(ValueError, match="3 of 2"):
         bounds(3, 2)
+
+
+@given(st.lists(samples, max_size=6), st.booleans())
+def test_a_sum_is_what_absorbing_each_gives(parts: list[list[int | None]], a_fortnight: bool) -> None:
+    """Also where one lasted longer than any probe does."""
+    histograms = [*map(histogram_of, parts), *([histogram_of([0, 14 * 86_400 * 10**6])] if a_fortnight else [])]
+    total = Histogram()
+    for each in histograms:
+        total.absorb(each)
+    assert Histogram.sum(histograms) == total
+    assert [Histogram.sum(histograms).percentile(q) for q in (0.01, 0.5, 1)] == pytest.approx(
+        [total.percentile(q) for q in (0.01, 0.5, 1)], nan_ok=True
+    )
+
+
+@given(samples, durations, samples)
+def test_a_percentile_asked_before_a_change_does_not_outlive_it(
+    before: list[int | None], one: int, more: list[int | None]
+) -> None:
+    histogram = histogram_of(before)
+    changes: list[Callable[[], None]] = [
+        lambda: histogram.add(one),
+        histogram.add_beyond,
+        lambda: histogram.absorb(histogram_of(more)),
+        lambda: histogram.remove(one),
+        histogram.remove_beyond,
+    ]
+    for change in changes:
+        histogram.percentile(0.5)
+        change()
+        anew = Histogram.from_json(histogram.to_json())
+        assert histogram.percentile(0.5) == pytest.approx(anew.percentile(0.5), nan_ok=True)
+
+
+@given(
+    st.dictionaries(st.sampled_from(("dns", "tcp", "claimed")), samples.map(histogram_of)),
+    st.sampled_from(((",", ":"), (", ", ": "))),
+)
+def test_some_figures_are_read_from_the_text_of_all(stored: dict[str, Histogram], separators: tuple[str, str]) -> None:
+    """As SQLite keeps the text, and as PostgreSQL writes it."""
+    text = json.dumps({figure: each.to_json() for figure, each in stored.items()}, separators=separators)
+    wanted = ("dns", "tcp", "tls")
+    assert read(text, wanted) == {figure: each for figure, each in stored.items() if figure in wanted}
