@@ -112,6 +112,8 @@ def count(inserted: Iterable[Entry], replaced: Sequence[Entry], now: datetime) -
     found = _lock(set(fresh))
     for key, counted in fresh.items():
         found[key].merge(counted)
+        # A miss from before there were these rows was never counted, and cannot be taken back.
+        found[key].missed = max(0, found[key].missed)
     replace(LocationRollup, _IDENTITY, _COLUMNS, [(*key, *each.values()) for key, each in found.items()])
 
 

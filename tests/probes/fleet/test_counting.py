@@ -100,6 +100,17 @@ def test_a_late_outcome_takes_the_place_of_its_miss() -> None:
     assert stored()["local", 0, EPOCH].missed == 1
 
 
+def test_a_late_outcome_in_place_of_a_miss_that_was_never_counted_is_recorded_all_the_same() -> None:
+    """As after an upgrade: the misses of before stand in no row of a location."""
+    target = stored_target()
+    record([entry(target, NOON, MISSED)], now=NOW)
+    LocationRollup.objects.all().delete()
+    assert record([entry(target, NOON, success())], now=NOW) == {}
+    assert Result.objects.get().ok
+    assert {row.missed for row in LocationRollup.objects.all()} == {0}
+    assert {row.on_time for row in LocationRollup.objects.all()} == {1}
+
+
 def test_the_newest_slot_that_was_late_or_missed_is_remembered() -> None:
     target = stored_target()
 
